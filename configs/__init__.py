@@ -1,0 +1,1 @@
+"""Presets: YAML files that hold only what differs from the defaults of `pixelethogram.config`."""

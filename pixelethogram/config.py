@@ -1,0 +1,359 @@
+"""Every setting of the pipeline on one page, in the order in which data flows.
+
+Layers, later wins: defaults < preset (`configs/*.yaml`) < `project.yaml: settings` < `--set KEY=VALUE`.
+The text under a field is its only documentation; `pixelethogram settings` prints it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pixelethogram.errors import UsageError
+from pixelethogram.features.models.resnet import ResNet18Config
+from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
+from pixelethogram.sequence.models.linear import LinearConfig
+from pixelethogram.sequence.models.lstm import LSTMConfig
+from pixelethogram.sequence.models.tgm import TGMConfig
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Settings(BaseModel):
+    """Frozen and strict: a misspelt key is an error, and nothing changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SplitConfig(Settings):
+    """Which frames are learned from (train), chosen by (val) and judged on (test)."""
+
+    by: Literal["auto", "video", "time"] = "auto"
+    """Whole videos, or time blocks inside videos; auto takes videos when at least three are labelled."""
+    train: Fraction = 0.6
+    """Share of the scored frames to learn from."""
+    val: Fraction = 0.2
+    """Share for choosing the best weights and the thresholds."""
+    test: Fraction = 0.2
+    """Share kept for the final scores; 0 leaves it out."""
+    guard_frames: int = Field(30, ge=0)
+    """Frames left unused between time blocks of different parts, so that neighbours cannot leak."""
+    block_frames: int | None = Field(None, ge=2)
+    """Length of a time block in frames; none chooses it from the length of the videos."""
+
+
+class FramesConfig(Settings):
+    """How frames are read and resized."""
+
+    height: int = Field(256, ge=32)
+    """Height in pixels that every network sees; a multiple of 32 is fastest."""
+    width: int = Field(256, ge=32)
+    """Width in pixels that every network sees."""
+    fit: Literal["stretch", "pad"] = "stretch"
+    """Stretch to the size, or keep the aspect ratio and pad with grey."""
+
+
+class AugmentConfig(Settings):
+    """Random changes of a training clip: one draw for all of its frames."""
+
+    flip_horizontal: Fraction = 0.5
+    """Chance of a left-right mirror; 0 where left and right are different behaviors."""
+    flip_vertical: Fraction = 0.0
+    """Chance of an up-down mirror; for views from above or below."""
+    rotation_degrees: float = Field(10.0, ge=0, le=180)
+    """Largest rotation either way."""
+    brightness: float = Field(0.25, ge=0, le=1)
+    """Largest relative change of brightness."""
+    contrast: float = Field(0.1, ge=0, le=1)
+    """Largest relative change of contrast."""
+    saturation: float = Field(0.1, ge=0, le=1)
+    """Largest relative change of saturation; grey videos skip it."""
+    hue: float = Field(0.1, ge=0, le=0.5)
+    """Largest turn of the hue, as a share of the full circle; grey videos skip it."""
+    color_probability: Fraction = 0.5
+    """Chance that brightness, contrast, saturation and hue are changed at all."""
+    grayscale: Fraction = 0.5
+    """Chance that a color clip loses its color."""
+
+
+class TrainConfig(Settings):
+    """One training: how long, how fast, when to stop."""
+
+    steps: int = Field(10_000, ge=1)
+    """Most optimizer steps."""
+    batch_size: int = Field(32, ge=1)
+    """Clips (or windows) per step."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Adam's step size after the warm-up."""
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    """Cosine fall to one hundredth over all steps, or a cut to a tenth when validation stops improving."""
+    warmup_steps: int = Field(500, ge=0)
+    """Steps of linear rise at the start; at most a tenth of all steps are used for it."""
+    validate_every: int = Field(1000, ge=1)
+    """Steps between validations; a checkpoint to resume from is written at each."""
+    patience: int = Field(3, ge=1)
+    """plateau: validations without improvement before the learning rate is cut."""
+    min_learning_rate: float = Field(5e-7, gt=0)
+    """plateau: training stops when the learning rate falls below this."""
+    max_hours: float = Field(24.0, gt=0)
+    """Training stops after this wall-clock time, keeping its best weights."""
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    """Running mean of the weights, used for validation and kept; 0 turns it off."""
+    gradient_clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 turns clipping off."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that read clips; none means 0 on a CPU and 4 beside a GPU."""
+    precision: Precision = "auto"
+    """Number format of the network: auto takes bf16 where the device is built for it, else fp32."""
+
+
+class FlowLossConfig(Settings):
+    """Weights of the label-free loss (paper, Methods: Flow generators; finest scale first)."""
+
+    smoothness: tuple[float, float, float] = (0.01, 0.02, 0.04)
+    """Weight of flow smoothness per scale."""
+    ssim: float = Field(1.0, ge=0)
+    """Weight of structural dissimilarity."""
+    mask: bool = True
+    """Leave out pixels whose flow points outside the picture."""
+
+
+class FlowConfig(Settings):
+    """The flow stage: optic flow without labels."""
+
+    model: TinyMotionNetConfig = TinyMotionNetConfig()
+    """Network."""
+    loss: FlowLossConfig = FlowLossConfig()
+    """Weights of the loss."""
+    weight_decay: float = Field(1e-5, ge=0)
+    """L2 strength on convolution weights."""
+    validation_clips: int = Field(200, ge=1)
+    """Fixed clips that the validation loss is computed on."""
+    augment: AugmentConfig = AugmentConfig(grayscale=0.0)
+    """Random changes of training clips."""
+    train: TrainConfig = TrainConfig(steps=10_000, validate_every=1000)
+    """Length and pace of training."""
+
+
+class PhaseSteps(Settings):
+    """Most steps of each phase of features training; 0 skips the phase."""
+
+    spatial: int = Field(8000, ge=0)
+    """The spatial stream alone."""
+    flow: int = Field(8000, ge=0)
+    """The flow stream alone."""
+    joint: int = Field(4000, ge=0)
+    """Both streams on the fused logit, at a tenth of the learning rate."""
+
+
+class ClassifierLossConfig(Settings):
+    """The focal loss of features and sequence (paper, Methods: Feature extractors, Loss)."""
+
+    gamma: float = Field(1.0, ge=0)
+    """How strongly frames that are already right fade."""
+    smoothing: float = Field(0.05, ge=0, lt=0.5)
+    """Targets become this and one minus this."""
+    weight_exponent: float = Field(0.25, ge=0, le=1)
+    """Rare behaviors weigh (absent / present) to this power."""
+
+
+class FeaturesConfig(Settings):
+    """The features stage: a spatial and a flow stream, one vector per frame."""
+
+    model: ResNet18Config = ResNet18Config()
+    """Backbone of both streams."""
+    start_weights: str = "torchvision"
+    """`torchvision` downloads ImageNet weights, `none` starts at random, anything else is a state-dict file."""
+    loss: ClassifierLossConfig = ClassifierLossConfig()
+    """Focal loss."""
+    l2sp_start: float = Field(1e-5, ge=0)
+    """Pull of start-weight tensors towards their start (L2-SP alpha)."""
+    l2sp_new: float = Field(1e-3, ge=0)
+    """Pull of all other weight tensors towards zero (L2-SP beta)."""
+    phases: PhaseSteps = PhaseSteps()
+    """Steps per phase."""
+    validation_frames: int = Field(1000, ge=1)
+    """Fixed frames, rare behaviors first, that each validation scores."""
+    augment: AugmentConfig = AugmentConfig()
+    """Random changes of training clips."""
+    train: TrainConfig = TrainConfig(schedule="plateau", steps=20_000)
+    """Pace of training; `phases` decides the steps."""
+    precision: Precision = "auto"
+    """Number format of extraction: auto takes bf16 or fp16 where the device is built for it, else fp32."""
+    batch_size: int = Field(16, ge=1)
+    """Frames per step of extraction."""
+
+
+SequenceModelConfig = Annotated[
+    TGMConfig | LinearConfig | LSTMConfig, Field(discriminator="name")
+]
+
+
+class SequenceConfig(Settings):
+    """The sequence stage: temporal context over cached features."""
+
+    model: SequenceModelConfig = TGMConfig()
+    """Network."""
+    window_frames: int = Field(180, ge=2)
+    """Frames per training window."""
+    loss: ClassifierLossConfig = ClassifierLossConfig()
+    """Focal loss."""
+    smoothness: float = Field(0.0, ge=0)
+    """Weight of the truncated squared difference of neighbouring log-probabilities (MS-TCN)."""
+    weight_decay: float = Field(0.01, ge=0)
+    """L2 strength on weight matrices."""
+    train: TrainConfig = TrainConfig(
+        steps=3000, validate_every=100, schedule="plateau", patience=5, warmup_steps=0, workers=0
+    )
+    """Length and pace of training."""
+
+
+class EthogramConfig(Settings):
+    """From probabilities to behaviors that are present."""
+
+    threshold_floor: float = Field(0.01, ge=0, lt=1)
+    """No threshold is lower than this."""
+    bout_percentile: float = Field(1.0, ge=0, le=100)
+    """Bouts no longer than this percentile of the training bouts are dropped, gaps alike filled."""
+    chance_repetitions: int = Field(100, ge=1)
+    """Circular shifts of the labels that estimate the chance level."""
+
+
+class Config(Settings):
+    """All settings."""
+
+    seed: int = 0
+    """Start of every random number."""
+    split: SplitConfig = SplitConfig()
+    """Train, val and test."""
+    frames: FramesConfig = FramesConfig()
+    """Reading and resizing."""
+    flow: FlowConfig = FlowConfig()
+    """Flow stage."""
+    features: FeaturesConfig = FeaturesConfig()
+    """Features stage."""
+    sequence: SequenceConfig = SequenceConfig()
+    """Sequence stage."""
+    ethogram: EthogramConfig = EthogramConfig()
+    """Thresholds and bouts."""
+
+
+def preset_names() -> list[str]:
+    """Names that `--preset` takes."""
+    folder = resources.files("pixelethogram.configs")
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(
+    preset: str | None = None,
+    project_settings: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> Config:
+    """Settings after all layers.
+
+    Args:
+        preset: Name of a YAML in `configs/`; none means the defaults.
+        project_settings: The `settings` of project.yaml.
+        overrides: `KEY=VALUE` texts; the value is read as YAML.
+
+    Raises:
+        UsageError: An unknown preset, key or value; names the key and the nearest one.
+
+    Example:
+        >>> load_config(overrides=["frames.height=128"]).frames.height
+        128
+    """
+    merged: dict[str, Any] = {}
+    for layer in (_preset(preset), project_settings or {}, *map(_override, overrides)):
+        merged = _merge(merged, layer)
+    return parse_config(merged)
+
+
+def parse_config(values: Mapping[str, Any]) -> Config:
+    """Checked settings from nested plain values, as kept in a run folder."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error) from error
+
+
+def setting_rows(prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """(key, type, default, meaning) of every setting whose key starts with `prefix`."""
+    return [row for row in _rows(Config, Config(), "") if row[0].startswith(prefix)]
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in preset_names():
+        raise UsageError(
+            f'there is no preset "{name}"', do=f"choose one of {', '.join(preset_names())}"
+        )
+    text = resources.files("pixelethogram.configs").joinpath(f"{name}.yaml").read_text("utf-8")
+    return yaml.safe_load(text) or {}
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise UsageError(f'"{text}" is not KEY=VALUE', do="write e.g. --set frames.height=128")
+    nested: Any = _read_value(value)
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return nested
+
+
+def _read_value(text: str) -> Any:
+    value = yaml.safe_load(text)
+    if isinstance(value, str):  # YAML reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _merge(base: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in layer.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, [row[0] for row in setting_rows()], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "list them with: pixelethogram settings"
+        return UsageError(f"there is no setting {key}", do=hint)
+    return UsageError(
+        f"setting {key} = {first['input']!r} is not valid: {first['msg']}",
+        do=f"see: pixelethogram settings {key.split('.')[0]}",
+    )
+
+
+def _rows(
+    model: type[BaseModel], values: BaseModel, prefix: str
+) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in model.model_fields.items():
+        value = getattr(values, name)
+        if isinstance(value, BaseModel):
+            yield from _rows(type(value), value, f"{prefix}{name}.")
+        else:
+            default = json.dumps(value) if value is not None else "none"
+            yield f"{prefix}{name}", _type_name(field.annotation), default, field.description or ""
+
+
+def _type_name(annotation: Any) -> str:
+    if choices := get_args(annotation):
+        return " | ".join("none" if c is type(None) else getattr(c, "__name__", str(c)) for c in choices)
+    return getattr(annotation, "__name__", str(annotation))

@@ -1,0 +1,1 @@
+"""What the scientist wants: thresholds, bouts, scores, plots. numpy only, no torch."""

@@ -1,0 +1,100 @@
+"""From probabilities to present behaviors: thresholds, one-at-a-time rule and bout lengths in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pixelethogram.ethogram.bouts import choose_min_bout_frames, drop_short_bouts
+from pixelethogram.ethogram.thresholds import apply_exclusive, apply_thresholds, choose_thresholds
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """How probabilities become an ethogram; kept in results.yaml of a sequence run."""
+
+    behaviors: tuple[str, ...]
+    thresholds: np.ndarray
+    """(K,) float64; a behavior is present where its probability is larger."""
+    min_bout_frames: np.ndarray
+    """(K,) int; runs and gaps of at most this length are removed."""
+    exclusive: bool = False
+    """At most one behavior per frame."""
+    always_one: bool = False
+    """Exclusive projects in which every training frame shows a behavior."""
+
+    def apply(self, probabilities: np.ndarray) -> np.ndarray:
+        """(T, K) bool of one whole video from its (T, K) probabilities."""
+        if self.exclusive:
+            present = apply_exclusive(probabilities, self.thresholds, self.always_one)
+        else:
+            present = apply_thresholds(probabilities, self.thresholds)
+        filtered = drop_short_bouts(present, self.min_bout_frames)
+        if not self.exclusive:
+            return filtered
+        return _keep_one(filtered, probabilities)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for results.yaml."""
+        return {
+            "thresholds": dict(zip(self.behaviors, self.thresholds.tolist(), strict=True)),
+            "min_bout_frames": dict(
+                zip(self.behaviors, self.min_bout_frames.tolist(), strict=True)
+            ),
+            "exclusive": self.exclusive,
+            "always_one": self.always_one,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Decision:
+        """The decision that `to_dict` gave."""
+        behaviors = tuple(values["thresholds"])
+        return cls(
+            behaviors,
+            np.array([values["thresholds"][name] for name in behaviors], dtype=np.float64),
+            np.array([values["min_bout_frames"][name] for name in behaviors], dtype=np.int64),
+            values["exclusive"],
+            values["always_one"],
+        )
+
+
+def choose_decision(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    train_labels: Sequence[np.ndarray],
+    behaviors: Sequence[str],
+    *,
+    exclusive: bool,
+    threshold_floor: float,
+    bout_percentile: float,
+) -> Decision:
+    """Thresholds that are best on validation frames, bout lengths from the training labels.
+
+    Args:
+        probabilities: (N, K) of validation frames.
+        labels: (N, K), 1 / 0 / -1.
+        train_labels: (T, K) of every stretch of the training part.
+        behaviors: Names of the columns.
+        exclusive: At most one behavior per frame.
+        threshold_floor: No threshold is lower.
+        bout_percentile: See `choose_min_bout_frames`.
+    """
+    thresholds = choose_thresholds(probabilities, labels, floor=threshold_floor).values
+    min_bout_frames = choose_min_bout_frames(train_labels, bout_percentile)
+    stacked = np.concatenate(list(train_labels))
+    scored = (stacked >= 0).all(axis=1)
+    always_one = exclusive and bool((stacked[scored] == 1).any(axis=1).all())
+    return Decision(tuple(behaviors), thresholds, min_bout_frames, exclusive, always_one)
+
+
+def _keep_one(present: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Where filling gaps left two behaviors on a frame, keep the more probable one."""
+    masked = np.where(present, probabilities, -np.inf)
+    winner = masked.argmax(axis=1)
+    kept = np.zeros_like(present)
+    rows = np.flatnonzero(present.any(axis=1))
+    kept[rows, winner[rows]] = True
+    return kept

@@ -1,0 +1,1 @@
+"""One feature vector per frame from a spatial and a flow stream."""

@@ -1,0 +1,147 @@
+"""Frames of a recording in, one feature vector per frame out; every frame is decoded once.
+
+Memory does not grow with the recording: blocks of frames pass through a decoder thread, the
+networks, and an HDF5 file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelethogram.config import Config, FramesConfig
+from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.frames.augment import to_float
+from pixelethogram.frames.clips import iterate_chunks
+from pixelethogram.frames.resize import resize_frame
+from pixelethogram.frames.source import FrameSource
+from pixelethogram.progress import Progress
+from pixelethogram.store import ArrayWriter
+from pixelethogram.training.fit import choose_precision
+
+BLOCKS_AHEAD = 4  # decoded blocks that may wait for the networks
+
+
+def extract_to_file(
+    model: TwoStream | nn.Module,
+    frames: FrameSource,
+    config: Config,
+    path: Path,
+    attributes: Mapping[str, Any],
+    *,
+    device: str,
+    progress: Progress,
+) -> int:
+    """Features and logits of every frame, written to an HDF5 file that appears only when whole.
+
+    Args:
+        model: TwoStream in eval mode on the device.
+        frames: The recording.
+        config: All settings of the features run.
+        path: The file to write.
+        attributes: Kept in the file; precision and frame settings are added.
+        device: Where the model is.
+        progress: Told of every frame.
+
+    Returns:
+        Number of frames.
+    """
+    precision = choose_precision(config.features.precision, device)
+    about = {**attributes, "precision": precision, "frames": config.frames.model_dump()}
+    length = config.flow.model.clip_length
+    progress.start("features", frames.num_frames)
+    num_frames = 0
+    with ArrayWriter(path, about) as writer:
+        for block in _ahead(_blocks(frames, config.frames, length, config.features.batch_size)):
+            arrays = extract_block(model, torch.from_numpy(block).to(device), length, precision)
+            writer.append(**arrays)
+            done = len(arrays["logits"])
+            num_frames += done
+            progress.advance(done)
+        writer.finish()
+    progress.finish()
+    return num_frames
+
+
+@torch.inference_mode()
+def extract_block(
+    model: nn.Module, block: Tensor, length: int, precision: str
+) -> dict[str, np.ndarray]:
+    """Arrays of the frames in the middle of a block.
+
+    Args:
+        model: TwoStream in eval mode.
+        block: (n + L - 1, H, W, 3) uint8; windows of L frames belong to n frames.
+        length: L.
+        precision: fp32, bf16 or fp16.
+
+    Returns:
+        features (n, D) float16; logits, spatial_logits and flow_logits (n, O) float32.
+    """
+    windows = block.unfold(0, length, 1).permute(0, 4, 1, 2, 3)  # (n, L, H, W, 3), a view
+    clips = to_float(windows)
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    context: Any = contextlib.nullcontext()
+    if kind is not None:
+        context = torch.autocast(block.device.type, dtype=kind)
+    with context:
+        features = model.forward_features(clips)  # type: ignore[operator]
+    features = features.float()
+    spatial, flow = model.stream_logits(features)  # type: ignore[operator]
+    logits = model.forward_head(features)  # type: ignore[operator]
+    return {
+        "features": features.half().cpu().numpy(),
+        "logits": logits.cpu().numpy(),
+        "spatial_logits": spatial.cpu().numpy(),
+        "flow_logits": flow.cpu().numpy(),
+    }
+
+
+def _blocks(
+    frames: FrameSource, settings: FramesConfig, length: int, size: int
+) -> Iterator[np.ndarray]:
+    resized = (
+        resize_frame(frame, settings.height, settings.width, settings.fit) for frame in frames.iterate()
+    )
+    return iterate_chunks(resized, length, size)
+
+
+def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks, made by a thread while the networks work on earlier ones."""
+    waiting: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
+    stop = threading.Event()
+
+    def put(item: Any) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def produce() -> None:
+        try:
+            for block in blocks:
+                put(block)
+                if stop.is_set():
+                    return
+            put(None)
+        except Exception as error:  # noqa: BLE001 - handed to the consumer, which raises it
+            put(error)
+
+    thread = threading.Thread(target=produce, name="decoder", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,265 @@
+"""The features stage: clips and labels in, a run with a two-stream network out.
+
+Phases (paper, Methods: Feature extractors, Training): the spatial stream alone, the flow stream
+alone, then both on the fused logit. The flow network is frozen throughout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelethogram.config import Config, FeaturesConfig, TrainConfig
+from pixelethogram.features.models.start_weights import StartReport, load_start_weights
+from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.frames.augment import build_augmentation, to_float
+from pixelethogram.frames.clips import ClipDataset
+from pixelethogram.frames.statistics import Statistics
+from pixelethogram.progress import Progress
+from pixelethogram.runs import Run, finish_run, write_bytes
+from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
+from pixelethogram.training.fit import fit
+from pixelethogram.training.losses import decayed_parameters, l2_sp
+
+Phase = Literal["spatial", "flow", "joint"]
+JOINT_LEARNING_RATE = 0.1  # share of the learning rate in the joint phase
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesData:
+    """Clips with labels, fixed validation clips, and the colors of the training frames."""
+
+    train: ClipDataset
+    val: ClipDataset
+    train_labels: np.ndarray
+    """(N, K) labels of all training frames, for weights and biases."""
+    statistics: Statistics
+    behaviors: tuple[str, ...]
+    exclusive: bool
+
+
+def train_features(
+    run: Run,
+    data: FeaturesData,
+    flow: nn.Module,
+    config: Config,
+    *,
+    device: str,
+    progress: Progress,
+) -> Run:
+    """Learn to see behaviors in clips.
+
+    Args:
+        run: A run of this stage, new or broken off; it is finished afterwards.
+        data: Clips and labels.
+        flow: Any module that maps clips in [0, 1] to flows, finest first; it stays frozen.
+        config: All settings.
+        device: cpu, cuda or mps.
+        progress: Told of every step.
+    """
+    settings = config.features
+    target = build_target(
+        data.train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
+    )
+    model = settings.model.build(
+        flow,
+        target.num_outputs,
+        data.statistics.mean,
+        data.statistics.std,
+        clip_length=config.flow.model.clip_length,
+    )
+    model.set_prior(target.prior)
+    reports = _load_starts(model, settings.start_weights)
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start = _start_by_parameter(model, reports, device)
+    results: dict[str, Any] = {}
+    for phase in get_args(Phase):
+        if steps := getattr(settings.phases, phase):
+            results[phase] = _train_phase(
+                run, data, model, phase, steps, target, start, config, device=device, progress=progress
+            )
+    starts = {name: report.to_dict() for name, report in reports.items()}
+    finish_run(run, model.cpu().state_dict(), {"phases": results, "start_weights": starts})
+    return run
+
+
+def load_features(run: Run, flow: nn.Module) -> TwoStream:
+    """The two-stream network of a finished run, in eval mode on the CPU."""
+    zeros = (0.0, 0.0, 0.0)
+    config = run.config
+    num_outputs = len(run.behaviors) + run.exclusive
+    model = config.features.model.build(
+        flow, num_outputs, zeros, zeros, clip_length=config.flow.model.clip_length
+    )
+    model.load_state_dict(run.load_weights())
+    return model.eval()
+
+
+def predict_clips(model: nn.Module, batch: dict[str, Tensor], *, phase: Phase, augment: nn.Module) -> list[Tensor]:
+    """Logits (B, O) of a batch of uint8 clips; changed at random while the model trains."""
+    clips = to_float(batch["clip"])
+    if model.training:
+        with torch.no_grad():
+            clips = augment(clips)
+    return [model.phase_logits(clips, phase)]  # type: ignore[operator]
+
+
+def stratified_frames(
+    labels: Sequence[np.ndarray], spans: Sequence[tuple[int, int, int]], number: int, seed: int
+) -> list[tuple[int, int]]:
+    """Fixed frames to validate on, in which every behavior is as frequent as can be.
+
+    Half of them are shared evenly between the behaviors' present frames, the rest is drawn at
+    random from all scored frames.
+
+    Args:
+        labels: (T, K) per video, 1 / 0 / -1.
+        spans: (video number, start, stop) of the validation part.
+        number: How many frames; all scored ones when fewer exist.
+        seed: Of the draw.
+
+    Returns:
+        (video number, frame), sorted, without repetition.
+    """
+    generator = np.random.default_rng(seed)
+    frames = scored_frames(labels, spans)
+    rows = np.stack([labels[video][frame] for video, frame in frames])
+    num_behaviors = rows.shape[1]
+    chosen: set[int] = set()
+    for column in range(num_behaviors):
+        present = generator.permutation(np.flatnonzero(rows[:, column] == 1))
+        chosen.update(present[: number // (2 * num_behaviors)].tolist())
+    for index in generator.permutation(len(frames)).tolist():
+        if len(chosen) >= number:
+            break
+        chosen.add(index)
+    return [frames[index] for index in sorted(chosen)]
+
+
+def scored_frames(
+    labels: Sequence[np.ndarray], spans: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int]]:
+    """(video number, frame) of every frame in the spans with at least one scored behavior."""
+    return [
+        (video, start + int(offset))
+        for video, start, stop in spans
+        for offset in np.flatnonzero((labels[video][start:stop] >= 0).any(axis=1))
+    ]
+
+
+def _train_phase(
+    run: Run,
+    data: FeaturesData,
+    model: TwoStream,
+    phase: Phase,
+    steps: int,
+    target: Target,
+    start: dict[nn.Parameter, Tensor],
+    config: Config,
+    *,
+    device: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One phase; after a kill, a phase that is over is loaded instead of trained again."""
+    settings = config.features
+    done = run.checkpoints / f"{phase}.pt"
+    if done.is_file():
+        record = torch.load(done, map_location=device, weights_only=True)
+        model.load_state_dict(record["weights"])
+        return record["result"]
+    task = Classifier(
+        model,
+        partial(predict_clips, phase=phase, augment=build_augmentation(**settings.augment.model_dump())),
+        parameters=partial(_phase_parameters, phase=phase),
+        target=target,
+        loss=settings.loss,
+        train_config=_phase_config(settings.train, phase, steps),
+        penalty=_l2_sp_penalty(model, phase, start, settings),
+    )
+    folder = run.checkpoints / phase
+    result = fit(
+        task,
+        data.train,
+        data.val,
+        _phase_config(settings.train, phase, steps),
+        GOAL,
+        folder=folder,
+        seed=config.seed,
+        device=device,
+        progress=progress,
+        name=f"train features, {phase}",
+    ).to_dict()
+    _keep_phase(done, model, result)
+    return result
+
+
+def _keep_phase(path: Path, model: nn.Module, result: dict[str, Any]) -> None:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save({"weights": model.state_dict(), "result": result}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def _phase_config(train: TrainConfig, phase: Phase, steps: int) -> TrainConfig:
+    rate = train.learning_rate * (JOINT_LEARNING_RATE if phase == "joint" else 1)
+    return train.model_copy(update={"steps": steps, "learning_rate": rate})
+
+
+def _phase_modules(model: TwoStream, phase: Phase) -> list[nn.Module]:
+    return {
+        "spatial": [model.spatial],
+        "flow": [model.motion],
+        "joint": [model.spatial, model.motion],
+    }[phase]
+
+
+def _phase_parameters(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
+    modules = _phase_modules(model, phase)  # type: ignore[arg-type]
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _load_starts(model: TwoStream, source: str) -> dict[str, StartReport]:
+    if source == "none":
+        return {}
+    return {
+        "spatial": load_start_weights(model.spatial, source),
+        "flow": load_start_weights(model.motion, source),
+    }
+
+
+def _start_by_parameter(
+    model: TwoStream, reports: dict[str, StartReport], device: str
+) -> dict[nn.Parameter, Tensor]:
+    """Start tensor of every matched weight, keyed by the parameter itself (never by its name)."""
+    streams: dict[str, nn.Module] = {"spatial": model.spatial, "flow": model.motion}
+    start: dict[nn.Parameter, Tensor] = {}
+    for name, report in reports.items():
+        parameters = dict(streams[name].named_parameters())
+        start |= {parameters[key]: value.to(device) for key, value in report.reference.items()}
+    return start
+
+
+def _l2_sp_penalty(
+    model: TwoStream, phase: Phase, start: dict[nn.Parameter, Tensor], settings: FeaturesConfig
+) -> Callable[[nn.Module], Tensor]:
+    """L2-SP of the streams that learn in this phase, on the parameters of `model` itself."""
+    learning = [
+        parameter for module in _phase_modules(model, phase) for parameter in decayed_parameters(module)
+    ]
+    matched = {parameter: start[parameter] for parameter in learning if parameter in start}
+    others = [parameter for parameter in learning if parameter not in matched]
+
+    def penalty(_: nn.Module) -> Tensor:
+        if not matched:  # without start weights: plain L2 at the weaker strength
+            return l2_sp({}, others, beta=settings.l2sp_start)
+        return l2_sp(matched, others, alpha=settings.l2sp_start, beta=settings.l2sp_new)
+
+    return penalty

@@ -1,0 +1,1 @@
+"""Optic flow, learned without labels."""

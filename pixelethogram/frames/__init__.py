@@ -1,0 +1,1 @@
+"""Frames and clips: every kind of recording behind one FrameSource."""

@@ -1,0 +1,106 @@
+"""Which frames belong to the clip of a frame; clips for training and for inference.
+
+The clip of frame t is the L frames around it; at the edges of a video the edge frame repeats.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixelethogram.frames.proxy import ProxyFile
+
+
+def clip_indices(frame: int, num_frames: int, length: int) -> np.ndarray:
+    """Frames of a clip.
+
+    Args:
+        frame: The frame to be classified.
+        num_frames: Frames of the video.
+        length: Frames of the clip, L; position L // 2 is the frame itself.
+
+    Returns:
+        (L,) int64 within the video.
+
+    Example:
+        >>> clip_indices(1, num_frames=10, length=5)
+        array([0, 0, 1, 2, 3])
+    """
+    around = np.arange(frame - length // 2, frame - length // 2 + length)
+    return around.clip(0, num_frames - 1)
+
+
+class ClipDataset(Dataset[dict[str, Tensor]]):
+    """Clips of chosen frames, read from proxies.
+
+    Args:
+        proxies: Proxy file of each video.
+        samples: (video number, frame) of every item.
+        length: Frames per clip, L.
+        labels: (T, K) per video; None where labels are not needed.
+
+    Items: "clip" (L, H, W, 3) uint8 and, with labels, "labels" (K,) int8.
+    """
+
+    def __init__(
+        self,
+        proxies: Sequence[Path],
+        samples: Sequence[tuple[int, int]],
+        length: int,
+        labels: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        self._proxies = [ProxyFile(path) for path in proxies]
+        self._samples = list(samples)
+        self._length, self._labels = length, labels
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        video, frame = self._samples[index]
+        proxy = self._proxies[video]
+        clip = proxy.read(clip_indices(frame, proxy.num_frames, self._length).tolist())
+        item = {"clip": torch.from_numpy(clip)}
+        if self._labels is not None:
+            item["labels"] = torch.from_numpy(self._labels[video][frame].copy())
+        return item
+
+
+def iterate_chunks(frames: Iterable[np.ndarray], length: int, size: int) -> Iterator[np.ndarray]:
+    """Blocks whose windows are the clips of consecutive frames; every frame is held once.
+
+    The number of frames need not be known; edge frames repeat.
+
+    Args:
+        frames: (H, W, 3) uint8, in order.
+        length: Frames per clip, L.
+        size: Clips per block, n; the last block may hold fewer.
+
+    Yields:
+        (n + L - 1, H, W, 3) uint8; clip i of the block is frames i to i + L.
+    """
+    before, after = length // 2, length - 1 - length // 2
+    held: deque[np.ndarray] = deque()
+    last: np.ndarray | None = None
+    for last in frames:
+        if not held:
+            held.extend([last] * before)
+        held.append(last)
+        if len(held) == size + length - 1:
+            yield np.stack(held)
+            for _ in range(size):
+                held.popleft()
+    if last is None:
+        return
+    held.extend([last] * after)
+    while len(held) >= length:
+        count = min(size, len(held) - length + 1)
+        yield np.stack([held[position] for position in range(count + length - 1)])
+        for _ in range(count):
+            held.popleft()

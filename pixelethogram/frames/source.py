@@ -1,0 +1,82 @@
+"""FrameSource: one door to every kind of recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from pixelethogram.errors import InputError
+from pixelethogram.frames.image_folder import IMAGE_SUFFIXES, ImageFolder
+from pixelethogram.frames.movie import MOVIE_SUFFIXES, Hdf5Movie
+from pixelethogram.frames.video import VIDEO_SUFFIXES, FrameTable, VideoFile
+
+
+class FrameSource(Protocol):
+    """Consecutive RGB frames of one recording; frame 0 is the first."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames; for a video file that was not scanned an upper bound, `iterate` tells the truth."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def fps(self) -> float:
+        """Average frames per second."""
+
+    def scan(self) -> FrameTable | None:
+        """Count the frames exactly; the table of a video file, None where there is nothing to scan."""
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Frames (n, H, W, 3) uint8 in the order asked for, repeats allowed."""
+
+    def iterate(self) -> Iterator[np.ndarray]:
+        """All frames (H, W, 3) uint8 in order, each decoded once; memory stays flat."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> FrameSource: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def open_frames(path: Path, table: FrameTable | None = None) -> FrameSource:
+    """Open a video file, a folder of images or an HDF5 movie.
+
+    Args:
+        path: The recording.
+        table: Frame table of a video file, for frame-exact random access.
+
+    Raises:
+        InputError: No such path, or nothing that holds frames.
+    """
+    if not path.exists():
+        raise InputError("there is no such recording", where=path, do="check the path")
+    if path.is_dir():
+        return ImageFolder(path)
+    if path.suffix.lower() in MOVIE_SUFFIXES:
+        return Hdf5Movie(path)
+    return VideoFile(path, table)
+
+
+def is_recording(path: Path) -> bool:
+    """True for a file whose suffix is one of a video or movie, and for a folder with images in it."""
+    if path.is_dir():
+        return any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in path.iterdir())
+    return path.suffix.lower() in VIDEO_SUFFIXES | MOVIE_SUFFIXES

@@ -1,0 +1,46 @@
+"""Color statistics of videos: mean and standard deviation per channel, pooled exactly.
+
+n = Σ nᵢ, mean = Σ nᵢ mᵢ / n, variance = Σ nᵢ (sᵢ² + mᵢ²) / n − mean² (Chan et al. 1983), in float64.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+STRIDE = 10  # every tenth frame is looked at
+MIN_STD = 1e-3  # of channels that never change
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Colors of some frames, as values in [0, 1]."""
+
+    num_frames: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def measure_colors(frames: np.ndarray) -> Statistics:
+    """Statistics of frames (n, H, W, 3) uint8."""
+    values = frames.reshape(-1, 3).astype(np.float64) / 255
+    return _build(len(frames), values.mean(axis=0), values.var(axis=0))
+
+
+def pool_statistics(parts: Iterable[Statistics]) -> Statistics:
+    """Statistics of all frames of all parts together, frames of equal size assumed."""
+    found = [part for part in parts if part.num_frames]
+    counts = np.array([part.num_frames for part in found], dtype=np.float64)
+    means = np.array([part.mean for part in found])
+    stds = np.array([part.std for part in found])
+    shares = (counts / counts.sum())[:, None]
+    mean = (shares * means).sum(axis=0)
+    variance = (shares * (stds**2 + (means - mean) ** 2)).sum(axis=0)
+    return _build(int(counts.sum()), mean, variance)
+
+
+def _build(num_frames: int, mean: np.ndarray, variance: np.ndarray) -> Statistics:
+    std = np.maximum(np.sqrt(variance), MIN_STD)
+    return Statistics(num_frames, tuple(mean.tolist()), tuple(std.tolist()))

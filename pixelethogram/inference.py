@@ -1,0 +1,288 @@
+"""Batch inference: recordings that are in no project in, ethograms out.
+
+Read `predict_video` first: it is the whole product in a few lines. One recording that cannot be read
+is reported at the end and never stops the others; what is done is skipped when run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from pixelethogram.config import Config
+from pixelethogram.errors import InputError
+from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
+from pixelethogram.ethogram.decision import Decision
+from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
+from pixelethogram.ethogram.plots import plot_raster
+from pixelethogram.features.extract import extract_to_file
+from pixelethogram.features.train import load_features
+from pixelethogram.flow.train import load_flow
+from pixelethogram.frames.source import is_recording, open_frames
+from pixelethogram.progress import Progress, SilentProgress
+from pixelethogram.project import hash_recording
+from pixelethogram.runs import Run, find_runs, write_bytes
+from pixelethogram.sequence.predict import predict_probabilities
+from pixelethogram.sequence.train import load_sequence
+from pixelethogram.store import ArrayReader
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_FOLDER = "ethograms"
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineModels:
+    """All that is needed to turn pixels into an ethogram; from one sequence run and its parents."""
+
+    run: Run
+    config: Config
+    features: nn.Module
+    sequence: nn.Module
+    decision: Decision
+    device: str
+
+    @property
+    def behaviors(self) -> tuple[str, ...]:
+        """Names in the order of all columns."""
+        return self.decision.behaviors
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoResult:
+    """What became of one recording."""
+
+    source: Path
+    status: str
+    """done, skipped (was done before) or failed."""
+    num_frames: int = 0
+    seconds: float = 0.0
+    ethogram_csv: Path | None = None
+    share: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Behavior -> share of frames on which it is present."""
+    error: str = ""
+
+
+def load_models(run_or_project: Path, device: str) -> PipelineModels:
+    """Networks and decision rule of a sequence run, or of the newest one of a project."""
+    run = find_sequence_run(run_or_project)
+    features_run = run.parent("features")
+    flow = load_flow(features_run.parent("flow"))
+    features = load_features(features_run, flow).to(device)
+    decision = Decision.from_dict(run.results["decision"])
+    return PipelineModels(
+        run, features_run.config, features, load_sequence(run).to(device), decision, device
+    )
+
+
+def find_sequence_run(path: Path) -> Run:
+    """The finished sequence run that a run folder or a project folder means."""
+    if (path / "run.yaml").is_file():
+        run = Run(path)
+        if run.stage == "sequence" and run.finished:
+            return run
+        state = run.stage if run.finished else f"unfinished {run.stage}"
+        raise InputError(
+            f"prediction needs a finished sequence run, this is a {state} run",
+            where=path,
+            do="give the project folder, or a folder in runs/sequence",
+        )
+    found = find_runs(path / "runs", "sequence")
+    if not found:
+        raise InputError(
+            "nothing is trained here yet",
+            where=path,
+            do=f'train first: pixelethogram train all "{path}"',
+        )
+    return found[-1]
+
+
+def predict_video(
+    source: Path, models: PipelineModels, output: Path, progress: Progress
+) -> tuple[Ethogram, np.ndarray]:
+    """The whole product: pixels in, ethogram and probabilities (T, K) out.
+
+    Memory does not grow with the length of the video: features pass through a file beside `output`.
+    """
+    spool = output.with_name(f".{output.name}.features.h5")
+    try:
+        with open_frames(source) as frames:
+            extract_to_file(
+                models.features, frames, models.config, spool, {}, device=models.device, progress=progress
+            )
+            fps = frames.fps
+        with ArrayReader(spool) as features:
+            probabilities = predict_probabilities(
+                models.sequence,  # type: ignore[arg-type]
+                lambda start, stop: features.read("features", start, stop),
+                features.num_frames,
+                exclusive=models.decision.exclusive,
+            )
+    finally:
+        spool.unlink(missing_ok=True)
+    present = models.decision.apply(probabilities)
+    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+
+
+def predict_videos(
+    models: PipelineModels,
+    sources: Sequence[Path],
+    output: Path | None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[VideoResult]:
+    """Ethograms of many recordings.
+
+    Args:
+        models: From `load_models`.
+        sources: Recordings and folders of recordings.
+        output: Folder for the results; None puts `ethograms/` beside each recording.
+        overwrite: Predict again what is done.
+        progress: Told of every frame.
+
+    Returns:
+        One result per recording, failed ones included.
+    """
+    progress = progress or SilentProgress()
+    recordings = find_recordings(sources)
+    results = []
+    for number, (source, relative) in enumerate(recordings, start=1):
+        folder = (output / relative) if output else (source.parent / OUTPUT_FOLDER)
+        result = _predict_one(source, models, folder, overwrite, progress)
+        results.append(result)
+        progress.message(f"[{number}/{len(recordings)}] {source.name}: {_describe(result)}")
+    return results
+
+
+def find_recordings(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """(recording, folder relative to the one given) of every recording in files and folders."""
+    found: list[tuple[Path, Path]] = []
+    for source in sources:
+        if not source.exists():
+            raise InputError("there is no such file or folder", where=source, do="check the path")
+        if is_recording(source):
+            found.append((source, Path()))
+        elif source.is_dir():
+            inside = (path for path in sorted(source.rglob("*")) if not _is_output(path, source))
+            found += [(path, path.parent.relative_to(source)) for path in inside if _is_candidate(path)]
+    if not found:
+        raise InputError(
+            "there is no recording to predict",
+            where=", ".join(map(str, sources)),
+            do="give video files or a folder that holds some",
+        )
+    _refuse_same_names(found)
+    return found
+
+
+def summary_rows(results: Iterable[VideoResult], behaviors: Sequence[str]) -> list[list[Any]]:
+    """Rows (recording, status, frames, frames/s, share of each behavior) of the summary table."""
+    return [
+        [
+            str(result.source),
+            result.status,
+            result.num_frames or None,
+            result.num_frames / result.seconds if result.seconds else None,
+            *(result.share.get(behavior) for behavior in behaviors),
+        ]
+        for result in results
+    ]
+
+
+def _predict_one(
+    source: Path, models: PipelineModels, folder: Path, overwrite: bool, progress: Progress
+) -> VideoResult:
+    stamp = folder / f"{source.name}.json"
+    try:
+        sha256 = hash_recording(source)
+        if not overwrite and (done := _read_stamp(stamp, sha256, models.run, source)):
+            return done
+        folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        ethogram, probabilities = predict_video(source, models, stamp, progress)
+        seconds = time.monotonic() - started
+        csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
+    except InputError as error:
+        logger.info("%s failed: %s", source, error)
+        return VideoResult(source, "failed", error=str(error))
+    share = dict(zip(models.behaviors, ethogram.values.mean(axis=0).tolist(), strict=True))
+    record = {
+        "recording": source.name,
+        "sha256": sha256,
+        "run": models.run.id,
+        "num_frames": len(ethogram.values),
+        "fps": ethogram.fps,
+        "seconds": round(seconds, 3),
+        "share": share,
+        **models.decision.to_dict(),
+    }
+    write_bytes(stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
+    return VideoResult(source, "done", len(ethogram.values), seconds, csv, share)
+
+
+def _write_outputs(
+    ethogram: Ethogram, probabilities: np.ndarray, models: PipelineModels, folder: Path, name: str
+) -> Path:
+    csv = folder / f"{name}.ethogram.csv"
+    write_probabilities_csv(probabilities, models.behaviors, folder / f"{name}.probabilities.csv")
+    write_bouts_csv(find_bouts(ethogram), ethogram.fps, folder / f"{name}.bouts.csv")
+    plot_raster(
+        None, ethogram, probabilities, models.decision.thresholds, folder / f"{name}.ethogram.png"
+    )
+    write_csv(ethogram, csv)
+    return csv
+
+
+def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult | None:
+    """What an earlier call made of the same recording with the same run; None if it is to do."""
+    if not stamp.is_file():
+        return None
+    record = json.loads(stamp.read_text("utf-8"))
+    if record["run"] != run.id:
+        raise InputError(
+            f"{source.name} was predicted by another run, {record['run']}",
+            where=stamp,
+            do="add --overwrite to replace it, or choose another folder with --out",
+        )
+    if record["sha256"] != sha256:
+        return None
+    csv = stamp.with_name(f"{source.name}.ethogram.csv")
+    return VideoResult(source, "skipped", record["num_frames"], 0.0, csv, record["share"])
+
+
+def _is_output(path: Path, root: Path) -> bool:
+    return any(part == OUTPUT_FOLDER or part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _is_candidate(path: Path) -> bool:
+    """Files that look like a recording; image folders are only taken when named themselves."""
+    return path.is_file() and is_recording(path)
+
+
+def _refuse_same_names(found: Sequence[tuple[Path, Path]]) -> None:
+    seen: dict[tuple[str, str], Path] = {}
+    for path, relative in found:
+        other = seen.setdefault((str(relative), path.name), path)
+        if other != path:
+            raise InputError(
+                f"two recordings are called {path.name}",
+                where=f"{other} and {path}",
+                do="give the folder that holds both, so that their folders tell them apart",
+            )
+
+
+def _describe(result: VideoResult) -> str:
+    if result.status == "failed":
+        return f"failed: {result.error}"
+    if result.status == "skipped":
+        return "done before, skipped"
+    return f"{result.num_frames} frames at {result.num_frames / result.seconds:.1f}/s"

@@ -1,0 +1,37 @@
+"""How long work reports on itself: library code calls a Progress, commands decide how it looks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receiver of progress; implementations must be cheap to call thousands of times."""
+
+    def start(self, task: str, total: int | None) -> None:
+        """Begin a task of `total` units (None when the number is not known)."""
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Say that `units` more are done; `note` is a short text such as a loss."""
+
+    def finish(self, note: str = "") -> None:
+        """End the task begun last."""
+
+    def message(self, text: str) -> None:
+        """Show one line that stays."""
+
+
+class SilentProgress:
+    """The default: says nothing."""
+
+    def start(self, task: str, total: int | None) -> None:
+        """Ignore."""
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Ignore."""
+
+    def finish(self, note: str = "") -> None:
+        """Ignore."""
+
+    def message(self, text: str) -> None:
+        """Ignore."""

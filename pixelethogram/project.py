@@ -1,0 +1,358 @@
+"""The project folder: behaviors, videos, labels and splits. The only module that knows its layout.
+
+::
+
+    my_project/
+    ├── project.yaml              behaviors (ordered), exclusive, settings, splits
+    ├── videos/<name>/
+    │   ├── video.yaml            source, hash, frames, fps, size
+    │   ├── frame_table.npz       time stamps and key frames (video files only)
+    │   ├── labels.csv            human ethogram: 1 present, 0 absent, -1 not scored
+    │   ├── proxy/<size>.*        frames at training size (frames/proxy.py), safe to delete
+    │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
+    │   └── ethogram.csv          the newest model's answer
+    └── runs/                     (runs.py)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelethogram.errors import InputError, UsageError
+from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.frames.source import FrameSource, open_frames
+from pixelethogram.frames.video import FrameTable, read_frame_table, write_frame_table
+from pixelethogram.runs import read_yaml, write_yaml
+from pixelethogram.splits import Segment
+
+HASHED_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One recording of a project, with its files."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Folder name, unique in the project."""
+        return self.folder.name
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """Content of video.yaml."""
+        return read_yaml(self.folder / "video.yaml")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the decoder yields."""
+        return int(self.info["num_frames"])
+
+    @property
+    def fps(self) -> float:
+        """Average frames per second."""
+        return float(self.info["fps"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of size, first and last megabyte of the recording."""
+        return str(self.info["sha256"])
+
+    @property
+    def labels_path(self) -> Path:
+        """The human ethogram; may not exist."""
+        return self.folder / "labels.csv"
+
+    @property
+    def ethogram_path(self) -> Path:
+        """The model's ethogram; may not exist."""
+        return self.folder / "ethogram.csv"
+
+    @property
+    def source(self) -> Path:
+        """The recording itself.
+
+        Raises:
+            InputError: It is neither where it was nor at the same place relative to the project.
+        """
+        relative = (self.folder / self.info["relative_source"]).resolve()
+        candidates = [relative, Path(self.info["source"])]
+        for path in candidates:
+            if path.exists():
+                return path
+        raise InputError(
+            f"the recording of {self.name} is gone",
+            where=" or ".join(map(str, candidates)),
+            why="the video or the project was moved",
+            do=f"put it back, or write its path into {self.folder / 'video.yaml'} (source)",
+        )
+
+    def open(self) -> FrameSource:
+        """Frame-exact access to the recording; the caller closes it."""
+        table_path = self.folder / "frame_table.npz"
+        table = read_frame_table(table_path) if table_path.exists() else None
+        return open_frames(self.source, table)
+
+    def read_labels(self, behaviors: Sequence[str]) -> Ethogram | None:
+        """Labels in the project's order of behaviors; None where nobody scored the video."""
+        if not self.labels_path.exists():
+            return None
+        return read_csv(self.labels_path, behaviors, self.num_frames, self.fps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+    """A folder of videos and labels; opening it checks only project.yaml."""
+
+    folder: Path
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Content of project.yaml, checked."""
+        path = self.folder / "project.yaml"
+        if not path.is_file():
+            raise InputError(
+                "this is not a project",
+                where=self.folder,
+                why="there is no project.yaml in it",
+                do=f'make one: pixelethogram new "{self.folder}" --behaviors lick,groom',
+            )
+        record = read_yaml(path)
+        _check_record(record, path)
+        return record
+
+    @property
+    def behaviors(self) -> tuple[str, ...]:
+        """Names, in the order of all label columns."""
+        return tuple(self.record["behaviors"])
+
+    @property
+    def exclusive(self) -> bool:
+        """True where at most one behavior is present on a frame."""
+        return bool(self.record.get("exclusive", False))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of this project, between preset and `--set`."""
+        return self.record.get("settings") or {}
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs."""
+        return self.folder / "runs"
+
+    @property
+    def splits(self) -> dict[str, list[Segment]]:
+        """Part -> stretches of video; empty until the first training."""
+        return {
+            part: [
+                Segment(video, start, stop)
+                for video, spans in (videos or {}).items()
+                for start, stop in spans
+            ]
+            for part, videos in (self.record.get("splits") or {}).items()
+        }
+
+    def videos(self) -> list[Video]:
+        """All videos, sorted by name."""
+        found = sorted(self.folder.glob("videos/*/video.yaml"))
+        return [Video(path.parent) for path in found]
+
+    def video(self, name: str) -> Video:
+        """One video by name."""
+        video = Video(self.folder / "videos" / name)
+        if not (video.folder / "video.yaml").is_file():
+            known = ", ".join(v.name for v in self.videos()) or "none yet"
+            raise InputError(f'there is no video "{name}"', where=self.folder, do=f"known: {known}")
+        return video
+
+    def read_labels(self) -> dict[str, Ethogram]:
+        """Labels of every video that has any scored frame."""
+        labels = {video.name: video.read_labels(self.behaviors) for video in self.videos()}
+        found = {name: value for name, value in labels.items() if value is not None}
+        if self.exclusive:
+            for name, ethogram in found.items():
+                _check_exclusive(ethogram, self.video(name).labels_path)
+        return {name: value for name, value in found.items() if value.scored.any()}
+
+    def write_splits(self, splits: Mapping[str, Sequence[Segment]]) -> None:
+        """Keep the splits in project.yaml."""
+        plain: dict[str, dict[str, list[list[int]]]] = {}
+        for part, segments in splits.items():
+            plain[part] = {}
+            for segment in segments:
+                spans = plain[part].setdefault(segment.video, [])
+                spans.append([int(segment.start), int(segment.stop)])
+        record = {**self.record, "splits": plain}
+        write_yaml(self.folder / "project.yaml", record)
+        self.__dict__.pop("record", None)
+
+
+def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = False) -> Project:
+    """Make an empty project.
+
+    Raises:
+        UsageError: Empty, repeated or impossible behavior names.
+        InputError: There is already something in the folder.
+    """
+    record = {"behaviors": [name.strip() for name in behaviors], "exclusive": exclusive}
+    try:
+        _check_record(record, "--behaviors")
+    except InputError as error:
+        raise UsageError(error.what, do=error.do) from error
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            "the folder is not empty", where=folder, do="choose a new name, or empty it yourself"
+        )
+    (folder / "videos").mkdir(parents=True)
+    write_yaml(folder / "project.yaml", {**record, "settings": {}})
+    return Project(folder)
+
+
+def add_video(project: Project, source: Path, *, copy: bool = False) -> tuple[Video, bool]:
+    """Index one recording: its frames are counted by decoding it once.
+
+    Args:
+        project: Where to add it.
+        source: Video file, image folder or HDF5 movie.
+        copy: Copy the recording into the project instead of linking it.
+
+    Returns:
+        The video, and whether it is new (False: it was there already).
+
+    Raises:
+        InputError: Not a recording, or another recording has the same name.
+    """
+    source = source.resolve()
+    name = re.sub(r"[/\\:]", "_", source.stem if source.is_file() else source.name)
+    folder = project.folder / "videos" / name
+    sha256 = hash_recording(source)
+    if (folder / "video.yaml").is_file():
+        return _existing_video(Video(folder), sha256, source), False
+    folder.mkdir(parents=True, exist_ok=True)
+    if copy:
+        source = _copy_recording(source, folder)
+    with open_frames(source) as frames:
+        table = frames.scan()
+        info = {
+            "source": str(source),
+            "relative_source": os.path.relpath(source, folder),
+            "sha256": sha256,
+            "num_frames": frames.num_frames,
+            "fps": round(float(frames.fps), 6),
+            "height": frames.height,
+            "width": frames.width,
+        }
+    if isinstance(table, FrameTable):
+        write_frame_table(table, folder / "frame_table.npz")
+        info |= {"num_damaged": table.num_damaged, "variable_rate": table.variable_rate}
+    write_yaml(folder / "video.yaml", info)
+    return Video(folder), True
+
+
+def import_labels(project: Project, video: Video, path: Path, *, overwrite: bool = False) -> Ethogram:
+    """Check a labels file against a video and keep a copy as its labels.csv.
+
+    Raises:
+        InputError: It does not fit, or would replace other labels without `overwrite`.
+    """
+    ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
+    if project.exclusive:
+        _check_exclusive(ethogram, path)
+    old = video.read_labels(project.behaviors)
+    if old is not None and not np.array_equal(old.values, ethogram.values) and not overwrite:
+        raise InputError(
+            f"{video.name} has other labels already",
+            where=video.labels_path,
+            do="add --overwrite to replace them; the old ones are kept as labels.old.csv",
+        )
+    if old is not None and overwrite:
+        write_csv(old, video.folder / "labels.old.csv")
+    write_csv(ethogram, video.labels_path)
+    return ethogram
+
+
+def hash_recording(source: Path) -> str:
+    """Quick fingerprint: sha256 over size, first and last megabyte (names and sizes for a folder)."""
+    digest = hashlib.sha256()
+    if source.is_dir():
+        for entry in sorted(source.iterdir()):
+            digest.update(f"{entry.name}:{entry.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    try:
+        with source.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest.update(str(size).encode())
+            for start in (0, max(0, size - HASHED_BYTES)):
+                file.seek(start)
+                digest.update(file.read(HASHED_BYTES))
+    except OSError as error:
+        raise InputError(
+            f"cannot read the recording: {error.strerror}", where=source, do="check the path"
+        ) from error
+    return digest.hexdigest()
+
+
+def _existing_video(video: Video, sha256: str, source: Path) -> Video:
+    if video.sha256 != sha256:
+        raise InputError(
+            f'another recording is already called "{video.name}"',
+            where=source,
+            why=f"videos are named after their files; that one came from {video.info['source']}",
+            do="rename the file, then add it again",
+        )
+    return video
+
+
+def _copy_recording(source: Path, folder: Path) -> Path:
+    target = folder / source.name
+    temporary = folder / f".{source.name}.partial"
+    if source.is_dir():
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+    return target
+
+
+def _check_record(record: Any, where: object) -> None:
+    known = {"behaviors", "exclusive", "settings", "splits"}
+    if not isinstance(record, dict) or not record.get("behaviors"):
+        raise InputError("no behaviors are given", where=where, do="name at least one behavior")
+    if unknown := set(record) - known:
+        raise InputError(
+            f"unknown key {sorted(unknown)[0]!r}", where=where, do=f"known: {sorted(known)}"
+        )
+    names = record["behaviors"]
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name in {"frame", "background"}:
+            raise InputError(
+                f"{name!r} cannot be the name of a behavior",
+                where=where,
+                why='names are texts; "frame" and "background" have a meaning of their own',
+                do="choose another name",
+            )
+    if len(set(names)) < len(names):
+        raise InputError("two behaviors have the same name", where=where, do="rename one")
+
+
+def _check_exclusive(ethogram: Ethogram, path: Path) -> None:
+    both = (ethogram.values == 1).sum(axis=1) > 1
+    if both.any():
+        raise InputError(
+            f"two behaviors at once on {int(both.sum())} frames, first on frame {int(both.argmax())}",
+            where=path,
+            why="the project is exclusive: at most one behavior per frame",
+            do="mend the labels, or set exclusive: false in project.yaml",
+        )

@@ -1,0 +1,1 @@
+"""Probabilities with temporal context."""

@@ -1,0 +1,151 @@
+"""Arrays of one video on disk: features and probabilities, one HDF5 file per video and run.
+
+::
+
+    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames, behaviors
+        features          (T, D) float16, chunks of 256 frames
+        logits            (T, O) float32, the features stage's own opinion, without temporal context
+        spatial_logits, flow_logits  (T, O) float32, each stream's
+    sequence/<run>.h5     attrs: complete, run, behaviors
+        probabilities     (T, K) float32
+
+A file is written under a temporary name and renamed when whole, so what has its final name is complete.
+Keyed by run: after a new training there are no features yet, and stale ones cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pixelethogram.errors import InputError
+
+CHUNK_FRAMES = 256
+
+
+class ArrayWriter:
+    """Appends blocks of frames to named arrays; the file gets its name only in `finish`.
+
+    Memory does not grow with the number of frames. Leaving the `with` block without `finish`
+    (an error, Ctrl+C) removes the temporary file; after a kill the next writer overwrites it.
+
+    Args:
+        path: Final name of the file.
+        attributes: Kept as attributes of the file; lists and dicts as JSON.
+    """
+
+    def __init__(self, path: Path, attributes: Mapping[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.partial")
+        self._file = h5py.File(self._temporary, "w")
+        for name, value in attributes.items():
+            plain = isinstance(value, str | int | float)
+            self._file.attrs[name] = value if plain else json.dumps(value)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def append(self, **blocks: np.ndarray) -> None:
+        """Add the next frames of each array; blocks are (n, columns)."""
+        for name, block in blocks.items():
+            dataset = self._file.get(name)
+            if dataset is None:
+                dataset = self._file.create_dataset(
+                    name,
+                    shape=(0, block.shape[1]),
+                    maxshape=(None, block.shape[1]),
+                    chunks=(CHUNK_FRAMES, block.shape[1]),
+                    dtype=block.dtype,
+                )
+            start = dataset.shape[0]
+            dataset.resize(start + block.shape[0], axis=0)
+            dataset[start:] = block
+
+    def finish(self) -> None:
+        """Mark the file complete and give it its name."""
+        self._file.attrs["complete"] = True
+        self._file.close()
+        with self._temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        self._temporary.replace(self._path)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+class ArrayReader:
+    """Reads stretches of frames from a complete file.
+
+    Args:
+        path: File made by ArrayWriter.
+        num_frames: Frames of the video; every array must have that many rows.
+
+    Raises:
+        InputError: No such file, not complete, damaged, or of another length.
+    """
+
+    def __init__(self, path: Path, num_frames: int | None = None) -> None:
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise InputError(
+                f"{path.name} is damaged: {error}", where=path, do="delete it and extract again"
+            ) from error
+        if not self._file.attrs.get("complete", False):
+            raise InputError(f"{path.name} is not complete", where=path, do="delete it")
+        for name, dataset in self._file.items():
+            if num_frames is not None and dataset.shape[0] != num_frames:
+                raise InputError(
+                    f"{name} has {dataset.shape[0]} frames, the video has {num_frames}",
+                    where=path,
+                    why="the video file was replaced after extraction",
+                    do="delete the file and run: pixelethogram extract",
+                )
+
+    def __enter__(self) -> ArrayReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def num_frames(self) -> int:
+        """Rows of every array."""
+        return next(iter(self._file.values())).shape[0]
+
+    def attribute(self, name: str) -> Any:
+        """A plain attribute as it was written."""
+        value = self._file.attrs[name]
+        return value.item() if isinstance(value, np.generic) else value
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Rows `start` to `stop` (half-open) of an array, in the type it was stored in."""
+        return self._file[name][start:stop]
+
+
+def array_file(folder: Path, stage: str, run_id: str) -> Path:
+    """Where the arrays of a run of one video lie."""
+    return folder / stage / f"{run_id}.h5"

@@ -1,0 +1,145 @@
+"""How the commands look: progress with rate and time left, tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichBar
+from rich.table import Table
+
+from pixelethogram.progress import Progress
+
+PLAIN_SECONDS = 30.0
+
+
+class BarProgress:
+    """A live bar for terminals."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: RichBar | None = None
+        self._task: TaskID | None = None
+
+    def start(self, task: str, total: int | None) -> None:
+        """Show a new bar."""
+        self._bar = RichBar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(task, total=total, note="")
+        self._bar.start()
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=units, note=note)
+
+    def finish(self, note: str = "") -> None:
+        """Replace the bar by one line."""
+        if self._bar is not None and self._task is not None:
+            task = self._bar.tasks[self._task]
+            self._bar.stop()
+            self._bar = None
+            self._console.print(_summary(task.description, task.completed, task.elapsed or 0, note))
+
+    def message(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+class LineProgress:
+    """A plain line every 30 seconds, for logs and job arrays."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._task, self._total, self._done = "", None, 0.0
+        self._started = self._spoken = time.monotonic()
+
+    def start(self, task: str, total: int | None) -> None:
+        """Begin counting."""
+        self._task, self._total, self._done = task, total, 0
+        self._started = self._spoken = time.monotonic()
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Count; speak when 30 seconds have passed since the last line."""
+        self._done += units
+        now = time.monotonic()
+        if now - self._spoken >= PLAIN_SECONDS:
+            self._spoken = now
+            self.message(self._line(now - self._started, note))
+
+    def finish(self, note: str = "") -> None:
+        """Print the last line of the task."""
+        self.message(_summary(self._task, self._done, time.monotonic() - self._started, note))
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _line(self, seconds: float, note: str) -> str:
+        if not self._total:
+            return f"{self._task}: {self._done:.0f}, {self._done / seconds:.1f}/s  {note}"
+        left = seconds / max(self._done, 1) * (self._total - self._done)
+        return (
+            f"{self._task}: {self._done:.0f}/{self._total}, {self._done / seconds:.1f}/s, "
+            f"{format_seconds(left)} left  {note}"
+        )
+
+
+def build_progress(console: Console) -> Progress:
+    """A bar on a terminal, plain lines elsewhere."""
+    return BarProgress(console) if console.is_terminal else LineProgress(console)
+
+
+def build_console(*, json: bool = False) -> Console:
+    """Standard output, or standard error when standard output is kept for JSON."""
+    return Console(file=sys.stderr if json else sys.stdout)
+
+
+def build_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position == 0 else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def format_seconds(seconds: float) -> str:
+    """Short time, such as 45 s, 3 min 20 s or 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _summary(task: str, done: float, seconds: float, note: str) -> str:
+    rate = f", {done / seconds:.1f}/s" if seconds > 0 and done else ""
+    return f"{task}: {done:.0f} in {format_seconds(seconds)}{rate}  {note}".rstrip()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""What the stages share: losses, the classifier task, the one trainer."""

@@ -1,0 +1,173 @@
+"""Classifier: the LightningModule of the features and the sequence stage.
+
+In: batches with labels (…, K), 1 / 0 / -1 = not scored. A network makes logits of them, the focal
+loss (or cross-entropy in exclusive projects) compares. Out: macro F1 on validation frames at the
+thresholds that are best for them (paper, Methods: Key evaluation metrics).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from pixelethogram.config import ClassifierLossConfig, TrainConfig
+from pixelethogram.ethogram.scores import score
+from pixelethogram.ethogram.thresholds import (
+    apply_exclusive,
+    apply_thresholds,
+    choose_thresholds,
+)
+from pixelethogram.training.fit import Goal, build_optimizer
+from pixelethogram.training.losses import (
+    exclusive_log_odds,
+    exclusive_loss,
+    focal_loss,
+    positive_weights,
+    prior_log_odds,
+    truncated_mse,
+)
+
+GOAL = Goal("val_f1", higher_is_better=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is to be told apart, and how rare each behavior is in the training labels."""
+
+    behaviors: tuple[str, ...]
+    exclusive: bool
+    positive_weights: Tensor
+    """(K,) focal loss weight of present frames."""
+    trainable: Tensor
+    """(K,) bool; False where the training labels hold no positive frame to learn from."""
+    prior: Tensor
+    """(O,) log-odds that the last layer's bias starts with."""
+    always_one: bool
+    """Exclusive projects: no training frame shows none of the behaviors."""
+
+    @property
+    def num_outputs(self) -> int:
+        """O: K, and in exclusive projects one more, "none of them"."""
+        return len(self.behaviors) + self.exclusive
+
+
+def build_target(
+    labels: np.ndarray, behaviors: Sequence[str], exclusive: bool, weight_exponent: float
+) -> Target:
+    """Target of training labels (N, K), 1 / 0 / -1."""
+    tensor = torch.from_numpy(labels)
+    weights, trainable = positive_weights(tensor, weight_exponent)
+    scored = labels[(labels >= 0).all(axis=1)]
+    none_occurs = (scored == 0).all(axis=1).any()
+    return Target(
+        tuple(behaviors),
+        exclusive,
+        weights,
+        trainable,
+        exclusive_log_odds(tensor) if exclusive else prior_log_odds(tensor),
+        always_one=bool(exclusive and not none_occurs),
+    )
+
+
+class Classifier(pl.LightningModule):
+    """Learns labels from batches.
+
+    Args:
+        network: The part whose weights are kept (`fit` saves them).
+        predict: Batch -> list of logits (..., O), best last; every one of them is supervised.
+        parameters: What is learned.
+        target: Behaviors and their rarity.
+        loss: Settings of the focal loss.
+        train_config: Pace.
+        penalty: Regularisation, added to the loss.
+        smoothness: Weight of the truncated squared difference of neighbouring frames; 0 for clips.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        predict: Callable[[nn.Module, dict[str, Tensor]], list[Tensor]],
+        *,
+        parameters: Callable[[nn.Module], Sequence[nn.Parameter]],
+        target: Target,
+        loss: ClassifierLossConfig,
+        train_config: TrainConfig,
+        penalty: Callable[[nn.Module], Tensor],
+        smoothness: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._predict, self._parameters, self._penalty = predict, parameters, penalty
+        self._target, self._loss, self._train_config = target, loss, train_config
+        self._smoothness = smoothness
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._val_loss: list[Tensor] = []
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        logits = self._predict(self.network, batch)
+        loss = self._compare(logits, batch) + self._penalty(self.network)
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        logits = self._predict(self.network, batch)
+        frames = batch["labels"].shape[:-1].numel()
+        self._val_loss.append(self._compare(logits, batch).float().cpu() / max(1, frames / len(batch["labels"])))
+        probabilities = to_probabilities(logits[-1].float(), self._target.exclusive)
+        num_behaviors = len(self._target.behaviors)
+        labels = batch["labels"].reshape(-1, num_behaviors)
+        self._seen.append((probabilities.reshape(-1, num_behaviors).cpu(), labels.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        probabilities = torch.cat([p for p, _ in self._seen]).numpy()
+        labels = torch.cat([y for _, y in self._seen]).numpy()
+        macro_f1 = best_macro_f1(labels, probabilities, self._target)
+        self.log("val_f1", macro_f1)
+        self.log("val_loss", torch.stack(self._val_loss).mean())
+        self._seen, self._val_loss = [], []
+
+    def configure_optimizers(self) -> Any:
+        return build_optimizer(self._parameters(self.network), self._train_config, GOAL)
+
+    def _compare(self, logits: list[Tensor], batch: dict[str, Tensor]) -> Tensor:
+        return sum((self._compare_one(each.float(), batch) for each in logits), torch.zeros(()))
+
+    def _compare_one(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        labels, target = batch["labels"], self._target
+        if target.exclusive:
+            loss = exclusive_loss(logits, labels)
+        else:
+            labels = labels.masked_fill(~target.trainable.to(labels.device), -1)
+            loss = focal_loss(
+                logits,
+                labels,
+                positive_weights=target.positive_weights.to(logits.device),
+                gamma=self._loss.gamma,
+                smoothing=self._loss.smoothing,
+            )
+        if self._smoothness:
+            loss = loss + self._smoothness * truncated_mse(
+                logits, batch["mask"], exclusive=target.exclusive
+            )
+        return loss
+
+
+def to_probabilities(logits: Tensor, exclusive: bool) -> Tensor:
+    """Probabilities (..., K) of logits (..., O); the exclusive "none of them" column is left out."""
+    return logits.softmax(-1)[..., :-1] if exclusive else logits.sigmoid()
+
+
+def best_macro_f1(labels: np.ndarray, probabilities: np.ndarray, target: Target) -> float:
+    """Macro F1 without background at the thresholds that suit these frames best."""
+    thresholds = choose_thresholds(probabilities, labels).values
+    if target.exclusive:
+        present = apply_exclusive(probabilities, thresholds, target.always_one)
+    else:
+        present = apply_thresholds(probabilities, thresholds)
+    return score(labels, probabilities, present, target.behaviors).macro_f1

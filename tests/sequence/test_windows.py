@@ -1,0 +1,168 @@
+"""Windows for training and chunks for prediction cover every frame exactly once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pixelethogram.sequence.models import MODELS
+from pixelethogram.sequence.models.normalized import NormalizedSequence
+from pixelethogram.sequence.windows import (
+    WindowDataset,
+    chunk_bounds,
+    predict_in_chunks,
+    window_bounds,
+)
+
+
+@given(st.integers(1, 500), st.integers(1, 60), st.data())
+def test_windows_hold_each_frame_once(num_frames: int, window: int, data: st.DataObject) -> None:
+    phase = data.draw(st.integers(0, window - 1))
+    bounds = window_bounds(num_frames, window, phase)
+    frames = [frame for start, stop in bounds for frame in range(start, stop)]
+    assert frames == list(range(num_frames))
+    assert all(0 < stop - start <= window for start, stop in bounds)
+
+
+def test_a_phase_beyond_the_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="phase"):
+        window_bounds(10, 4, phase=4)
+
+
+def stretch(num_frames: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features that say which frame they belong to."""
+    features = np.repeat(np.arange(first, first + num_frames)[:, None], 2, axis=1)
+    return features.astype(np.float16), np.ones((num_frames, 3), dtype=np.int8)
+
+
+def real_frames(dataset: WindowDataset) -> list[int]:
+    items = [dataset[index] for index in range(len(dataset))]
+    return [int(frame) for item in items for frame in item["features"][item["mask"]][:, 0]]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_an_epoch_holds_each_frame_once(seed: int | None) -> None:
+    dataset = WindowDataset([stretch(23), stretch(7, first=100)], window=5, seed=seed)
+    for epoch in range(8):
+        dataset.set_epoch(epoch)
+        assert sorted(real_frames(dataset)) == [*range(23), *range(100, 107)]
+
+
+def test_a_window_is_padded_at_its_end() -> None:
+    item = WindowDataset([stretch(3)], window=5)[0]
+    assert item["mask"].tolist() == [True, True, True, False, False]
+    assert item["features"][:, 0].tolist() == [0, 1, 2, 0, 0]
+    assert item["labels"][:, 0].tolist() == [1, 1, 1, -1, -1]
+    types = {name: value.dtype for name, value in item.items()}
+    assert types == {"features": torch.float32, "mask": torch.bool, "labels": torch.int8}
+
+
+def test_epochs_are_cut_differently_and_repeatably() -> None:
+    first, second = (WindowDataset([stretch(100)], window=20, seed=1) for _ in range(2))
+    starts = set()
+    for epoch in range(10):
+        first.set_epoch(epoch)
+        second.set_epoch(epoch)
+        assert real_frames(first) == real_frames(second)
+        starts.add(int(first[1]["features"][0, 0]))
+    assert len(starts) > 4
+
+
+def test_windows_nobody_scored_are_left_out() -> None:
+    features, labels = stretch(20)
+    labels[5:15] = -1
+    labels[7, 1] = 0
+    dataset = WindowDataset([(features, labels)], window=5)
+    assert real_frames(dataset) == [*range(10), *range(15, 20)]
+
+
+def test_features_and_labels_of_different_length_are_refused() -> None:
+    features, labels = stretch(10)
+    with pytest.raises(ValueError, match=r"\(10, 2\).*\(9, 3\)"):
+        WindowDataset([(features, labels[:9])], window=5)
+
+
+@given(st.integers(1, 500), st.integers(1, 80), st.integers(0, 40))
+def test_chunks_keep_each_frame_once_with_full_context(
+    num_frames: int, chunk: int, radius: int
+) -> None:
+    kept = []
+    for read_start, read_stop, keep_start, keep_stop in chunk_bounds(num_frames, chunk, radius):
+        kept += range(keep_start, keep_stop)
+        assert read_start == max(0, keep_start - radius)
+        assert read_stop == min(num_frames, keep_stop + radius)
+    assert kept == list(range(num_frames))
+
+
+def build(name: str, **settings: object) -> NormalizedSequence:
+    network = MODELS[name](**settings).build(6, 3)
+    return NormalizedSequence(network, torch.zeros(6), torch.ones(6)).eval()
+
+
+def whole(model: NormalizedSequence, features: np.ndarray) -> np.ndarray:
+    mask = torch.ones(1, len(features), dtype=torch.bool)
+    with torch.inference_mode():
+        return model(torch.from_numpy(features)[None], mask)[-1][0].numpy()
+
+
+@pytest.mark.parametrize("settings", [{}, {"kernel": "cauchy"}, {"compatible": True}])
+def test_chunks_with_overlap_equal_the_whole_video(settings: dict[str, object]) -> None:
+    model = build("tgm", **settings)
+    features = np.random.default_rng(0).normal(size=(700, 6)).astype(np.float32)
+    chunked = predict_in_chunks(model, lambda start, stop: features[start:stop], 700, chunk=180)
+    np.testing.assert_allclose(chunked, whole(model, features), atol=1e-5)
+    assert chunked.dtype == np.float32
+
+
+def test_chunks_without_overlap_differ_from_the_whole_video() -> None:
+    model = build("tgm", kernel="cauchy")
+    features = np.random.default_rng(0).normal(size=(700, 6)).astype(np.float32)
+    parts = [whole(model, features[start : start + 180]) for start in range(0, 700, 180)]
+    difference = np.abs(np.concatenate(parts) - whole(model, features)).max(axis=1)
+    assert difference[165:195].max() > 1e-3
+    assert difference[30:150].max() < 1e-5
+
+
+def test_a_model_without_finite_radius_sees_the_whole_video() -> None:
+    model = build("lstm", hidden=4)
+    features = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    reads = []
+
+    def read(start: int, stop: int) -> np.ndarray:
+        reads.append((start, stop))
+        return features[start:stop]
+
+    chunked = predict_in_chunks(model, read, 60, chunk=10)
+    assert reads == [(0, 60)]
+    np.testing.assert_allclose(chunked, whole(model, features), atol=1e-6)
+
+
+def test_half_precision_features_are_read_as_they_are_stored() -> None:
+    model = build("linear")
+    features = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float16)
+    chunked = predict_in_chunks(model, lambda start, stop: features[start:stop], 50, chunk=7)
+    np.testing.assert_allclose(chunked, whole(model, features.astype(np.float32)), atol=1e-6)
+
+
+def test_the_last_refinement_is_the_prediction() -> None:
+    class Refining(nn.Module):
+        receptive_radius = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, features: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+            return [features, self.scale * features]
+
+    logits = predict_in_chunks(Refining().eval(), lambda a, b: np.ones((b - a, 2)), 3)
+    assert logits.tolist() == [[2, 2]] * 3
+
+
+def test_a_model_in_training_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="eval"):
+        predict_in_chunks(build("linear").train(), lambda a, b: np.ones((b - a, 6)), 3)
