@@ -191,9 +191,7 @@ class FeaturesConfig(Settings):
     """Frames per step of extraction."""
 
 
-SequenceModelConfig = Annotated[
-    TGMConfig | LinearConfig | LSTMConfig, Field(discriminator="name")
-]
+SequenceModelConfig = Annotated[TGMConfig | LinearConfig | LSTMConfig, Field(discriminator="name")]
 
 
 class SequenceConfig(Settings):
@@ -355,5 +353,7 @@ def _rows(
 
 def _type_name(annotation: Any) -> str:
     if choices := get_args(annotation):
-        return " | ".join("none" if c is type(None) else getattr(c, "__name__", str(c)) for c in choices)
+        return " | ".join(
+            "none" if c is type(None) else getattr(c, "__name__", str(c)) for c in choices
+        )
     return getattr(annotation, "__name__", str(annotation))

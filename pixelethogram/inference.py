@@ -6,7 +6,9 @@ is reported at the end and never stops the others; what is done is skipped when 
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import logging
 import time
@@ -26,7 +28,7 @@ from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.train import load_features
 from pixelethogram.flow.train import load_flow
-from pixelethogram.frames.source import is_recording, open_frames
+from pixelethogram.frames.source import find_recordings, open_frames
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.project import hash_recording
 from pixelethogram.runs import Run, find_runs, write_bytes
@@ -69,6 +71,11 @@ class VideoResult:
     share: dict[str, float] = dataclasses.field(default_factory=dict)
     """Behavior -> share of frames on which it is present."""
     error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = dataclasses.asdict(self)
+        return {**plain, "source": str(self.source), "ethogram_csv": str(self.ethogram_csv or "")}
 
 
 def load_models(run_or_project: Path, device: str) -> PipelineModels:
@@ -116,7 +123,13 @@ def predict_video(
     try:
         with open_frames(source) as frames:
             extract_to_file(
-                models.features, frames, models.config, spool, {}, device=models.device, progress=progress
+                models.features,
+                frames,
+                models.config,
+                spool,
+                {},
+                device=models.device,
+                progress=progress,
             )
             fps = frames.fps
         with ArrayReader(spool) as features:
@@ -154,6 +167,8 @@ def predict_videos(
     """
     progress = progress or SilentProgress()
     recordings = find_recordings(sources)
+    if output:
+        _refuse_same_names(recordings)
     results = []
     for number, (source, relative) in enumerate(recordings, start=1):
         folder = (output / relative) if output else (source.parent / OUTPUT_FOLDER)
@@ -163,25 +178,16 @@ def predict_videos(
     return results
 
 
-def find_recordings(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """(recording, folder relative to the one given) of every recording in files and folders."""
-    found: list[tuple[Path, Path]] = []
-    for source in sources:
-        if not source.exists():
-            raise InputError("there is no such file or folder", where=source, do="check the path")
-        if is_recording(source):
-            found.append((source, Path()))
-        elif source.is_dir():
-            inside = (path for path in sorted(source.rglob("*")) if not _is_output(path, source))
-            found += [(path, path.parent.relative_to(source)) for path in inside if _is_candidate(path)]
-    if not found:
-        raise InputError(
-            "there is no recording to predict",
-            where=", ".join(map(str, sources)),
-            do="give video files or a folder that holds some",
-        )
-    _refuse_same_names(found)
-    return found
+def write_summary(results: Sequence[VideoResult], behaviors: Sequence[str], path: Path) -> None:
+    """One CSV line per recording: status, frames, share of frames of each behavior, error."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["recording", "status", "frames", *behaviors, "error"])
+    for result in results:
+        shares = [f"{result.share[name]:.4f}" if result.share else "" for name in behaviors]
+        error = result.error.splitlines()[0] if result.error else ""
+        writer.writerow([result.source, result.status, result.num_frames, *shares, error])
+    write_bytes(path, text.getvalue().encode())
 
 
 def summary_rows(results: Iterable[VideoResult], behaviors: Sequence[str]) -> list[list[Any]]:
@@ -210,7 +216,7 @@ def _predict_one(
         started = time.monotonic()
         ethogram, probabilities = predict_video(source, models, stamp, progress)
         seconds = time.monotonic() - started
-        csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
+        ethogram_csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
     except InputError as error:
         logger.info("%s failed: %s", source, error)
         return VideoResult(source, "failed", error=str(error))
@@ -226,20 +232,19 @@ def _predict_one(
         **models.decision.to_dict(),
     }
     write_bytes(stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return VideoResult(source, "done", len(ethogram.values), seconds, csv, share)
+    return VideoResult(source, "done", len(ethogram.values), seconds, ethogram_csv, share)
 
 
 def _write_outputs(
     ethogram: Ethogram, probabilities: np.ndarray, models: PipelineModels, folder: Path, name: str
 ) -> Path:
-    csv = folder / f"{name}.ethogram.csv"
     write_probabilities_csv(probabilities, models.behaviors, folder / f"{name}.probabilities.csv")
     write_bouts_csv(find_bouts(ethogram), ethogram.fps, folder / f"{name}.bouts.csv")
     plot_raster(
         None, ethogram, probabilities, models.decision.thresholds, folder / f"{name}.ethogram.png"
     )
-    write_csv(ethogram, csv)
-    return csv
+    write_csv(ethogram, folder / f"{name}.ethogram.csv")
+    return folder / f"{name}.ethogram.csv"
 
 
 def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult | None:
@@ -255,28 +260,19 @@ def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult
         )
     if record["sha256"] != sha256:
         return None
-    csv = stamp.with_name(f"{source.name}.ethogram.csv")
-    return VideoResult(source, "skipped", record["num_frames"], 0.0, csv, record["share"])
+    ethogram_csv = stamp.with_name(f"{source.name}.ethogram.csv")
+    return VideoResult(source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"])
 
 
-def _is_output(path: Path, root: Path) -> bool:
-    return any(part == OUTPUT_FOLDER or part.startswith(".") for part in path.relative_to(root).parts)
-
-
-def _is_candidate(path: Path) -> bool:
-    """Files that look like a recording; image folders are only taken when named themselves."""
-    return path.is_file() and is_recording(path)
-
-
-def _refuse_same_names(found: Sequence[tuple[Path, Path]]) -> None:
-    seen: dict[tuple[str, str], Path] = {}
-    for path, relative in found:
-        other = seen.setdefault((str(relative), path.name), path)
+def _refuse_same_names(recordings: Sequence[tuple[Path, Path]]) -> None:
+    seen: dict[tuple[Path, str], Path] = {}
+    for path, relative in recordings:
+        other = seen.setdefault((relative, path.name), path)
         if other != path:
             raise InputError(
-                f"two recordings are called {path.name}",
+                f"two recordings are called {path.name}, their results would overwrite each other",
                 where=f"{other} and {path}",
-                do="give the folder that holds both, so that their folders tell them apart",
+                do="give the folder that holds both, or leave --out away",
             )
 
 

@@ -261,7 +261,9 @@ def add_video(project: Project, source: Path, *, copy: bool = False) -> tuple[Vi
     return Video(folder), True
 
 
-def import_labels(project: Project, video: Video, path: Path, *, overwrite: bool = False) -> Ethogram:
+def import_labels(
+    project: Project, video: Video, path: Path, *, overwrite: bool = False
+) -> Ethogram:
     """Check a labels file against a video and keep a copy as its labels.csv.
 
     Raises:

@@ -117,8 +117,20 @@ def start_run(
     exclusive: bool,
     parents: Mapping[str, str],
     videos: Mapping[str, list[str]],
+    fingerprint: str,
 ) -> Run:
-    """Make a run folder; run.yaml is the first thing in it."""
+    """Make a run folder.
+
+    Args:
+        runs: Folder of all runs.
+        stage: Which stage.
+        config: All settings.
+        behaviors: In the order of the outputs.
+        exclusive: At most one behavior per frame.
+        parents: Stage -> id of the runs this one is built on.
+        videos: Part -> names of its videos.
+        fingerprint: Hash of all inputs, by which a broken-off run is found again.
+    """
     now = datetime.datetime.now().astimezone()
     run = Run(runs / stage / f"{now:%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}")
     run.checkpoints.mkdir(parents=True)
@@ -129,6 +141,7 @@ def start_run(
         "exclusive": exclusive,
         "parents": dict(parents),
         "videos": dict(videos),
+        "fingerprint": fingerprint,
         "versions": _versions(),
     }
     write_yaml(run.folder / "config.yaml", config.model_dump(mode="json"))

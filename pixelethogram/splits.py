@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array
 
-from pixelethogram.errors import InputError, UsageError
+from pixelethogram.errors import InputError, ResourceError, UsageError
 
 By = Literal["auto", "video", "time"]
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -32,7 +32,7 @@ BORDER_COST = 0.002
 TOLERANCE = 0.02
 
 # Node limits, unlike time limits, give the same split on every machine.
-BALANCED_SOLVER = {"time_limit": 10.0, "mip_rel_gap": 0.01, "node_limit": 100}
+BALANCED_SOLVER = {"time_limit": 10.0, "mip_rel_gap": 0.01, "node_limit": 30}
 FEASIBLE_SOLVER = {"time_limit": 30.0}
 
 
@@ -123,6 +123,7 @@ def solve_splits(
     Raises:
         UsageError: Fractions, `fixed` or sizes make no sense.
         InputError: The labels cannot be split; names the behavior and where it occurs.
+        ResourceError: The solver ran out of time.
     """
     _check_settings(fractions, fixed or {}, guard_frames, block_frames)
     labelled = {video: labels[video] for video in sorted(labels) if (labels[video] >= 0).any()}
@@ -343,6 +344,12 @@ def _assign_unbalanced(units: Sequence[_Unit], present: np.ndarray, task: _Task)
     programme, choices = _state_choices(units, task)
     gaps = _require_presence(programme, choices, present, task, forgivable=True)
     result = programme.solve(FEASIBLE_SOLVER)
+    if result.x is None:
+        raise ResourceError(
+            f"No split was found within {FEASIBLE_SOLVER['time_limit']:.0f} s.",
+            why=f"there are {len(units)} {task.unit}s and {len(task.behaviors)} behaviors",
+            do="try again on an idle computer, or fix some videos to a part",
+        )
     missing = {column: part for (column, part), gap in gaps.items() if result.x[gap] > 0.5}
     for column, part in missing.items():
         if column == len(task.behaviors):

@@ -37,9 +37,15 @@ FLOORS = {
     "sequence.train": 4,
     "sequence.predict": 4,
     "pipeline": 5,
+    "inference": 5,
+    "evaluation": 5,
+    "intake": 5,
+    "overview": 5,
     "interop": 6,
     "toy": 6,
     "demo": 6,
+    "doctor": 6,
+    "terminal": 6,
     "cli": 6,
     "__main__": 6,
 }
@@ -240,12 +246,15 @@ def test_no_module_is_called_by_a_name_that_says_nothing() -> None:
 
 
 def mirrors(name: str) -> list[Path]:
-    """Test files that may cover a module: its own one, or its stage's one over all models."""
+    """Test files that may cover a module: its own one, or its stage's one over all models.
+
+    The folder models/ is not repeated below tests/<stage>/.
+    """
     *folders, stem = name.split(".")
-    own = TESTS.joinpath(*folders, f"test_{stem}.py")
     if folders[-1:] == ["models"]:
-        return [own, TESTS.joinpath(*folders[:-1], "test_models.py")]
-    return [own]
+        folder = TESTS.joinpath(*folders[:-1])
+        return [folder / f"test_{stem}.py", folder / "test_models.py"]
+    return [TESTS.joinpath(*folders, f"test_{stem}.py")]
 
 
 def test_every_module_has_its_test_file() -> None:

@@ -29,7 +29,7 @@ class Ethogram:
 
     Args:
         values: (T, K) int8; 1 present, 0 absent, −1 not scored.
-        behaviors: K different names, one per column.
+        behaviors: K different names without outer spaces, one per column.
         fps: Frames per second of the video.
 
     Raises:
@@ -53,8 +53,9 @@ class Ethogram:
             )
         if self.values.dtype != np.int8 or not np.isin(self.values, (-1, 0, 1)).all():
             raise ValueError(f"values must be int8 and −1, 0 or 1, got {self.values.dtype}")
-        if len(set(self.behaviors)) != len(self.behaviors) or not all(self.behaviors):
-            raise ValueError(f"behaviors must be different names, got {self.behaviors}")
+        names = {name.strip() for name in self.behaviors} - {""}
+        if names != set(self.behaviors) or len(names) != len(self.behaviors):
+            raise ValueError(f"behaviors must be different trimmed names, got {self.behaviors}")
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"fps must be a positive number, got {self.fps}")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -246,3 +247,42 @@ def _draw_curve(panel: Axes, rows: Sequence[Mapping[str, float | None]], x: str,
         marker="o" if finite.sum() <= 30 else None,
         markersize=3.5,
     )
+
+
+def plot_flow_panel(
+    current: np.ndarray,
+    following: np.ndarray,
+    warped: np.ndarray,
+    flow: np.ndarray,
+    gain_db: float,
+    path: Path,
+) -> None:
+    """Draw two neighbouring frames, the second warped back onto the first, both errors and the flow.
+
+    Args:
+        current: (h, w, 3) in [0, 1].
+        following: (h, w, 3), the next frame.
+        warped: (h, w, 3), the next frame fetched back along the flow.
+        flow: (2, h, w) in pixels, x first.
+        gain_db: How much better `warped` explains `current` than `following` does.
+        path: PNG file to write.
+    """
+    angle = (np.arctan2(flow[1], flow[0]) / (2 * np.pi)) % 1
+    length = np.hypot(flow[0], flow[1])
+    longest = max(float(np.percentile(length, 99)), 1e-6)
+    colors = hsv_to_rgb(np.stack([angle, np.clip(length / longest, 0, 1), np.ones_like(angle)], -1))
+    panels = {
+        "frame": current,
+        "next frame": following,
+        "next frame, warped back": warped,
+        "difference without flow": np.abs(current - following).clip(0, 1),
+        "difference with flow": np.abs(current - warped).clip(0, 1),
+        f"flow (full color: {longest:.1f} px)": colors,
+    }
+    figure = Figure(figsize=(9, 6.4), dpi=DPI, layout="constrained")
+    for axes, (title, picture) in zip(figure.subplots(2, 3).flat, panels.items(), strict=True):
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_title(title, fontsize=10)
+        axes.set_axis_off()
+    figure.suptitle(f"flow explains {gain_db:.2f} dB more than no motion", fontsize=11)
+    figure.savefig(path)

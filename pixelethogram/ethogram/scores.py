@@ -133,7 +133,8 @@ def chance_scores(
         for video in columns:
             turn = generator.random()
             hits += [_shifted_hits(truth, guess, turn) for truth, guess in video]
-        f1 += _precision_recall_f1(hits, predictions, positives)[2] / repetitions
+        f1 += _precision_recall_f1(hits, predictions, positives)[2]
+    f1 /= repetitions
     return {"macro_f1": _mean(f1), "f1": f1.tolist()}
 
 

@@ -109,7 +109,8 @@ def _blocks(
     frames: FrameSource, settings: FramesConfig, length: int, size: int
 ) -> Iterator[np.ndarray]:
     resized = (
-        resize_frame(frame, settings.height, settings.width, settings.fit) for frame in frames.iterate()
+        resize_frame(frame, settings.height, settings.width, settings.fit)
+        for frame in frames.iterate()
     )
     return iterate_chunks(resized, length, size)
 

@@ -7,6 +7,7 @@ alone, then both on the fused logit. The flow network is frozen throughout.
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import Config, FeaturesConfig, TrainConfig
-from pixelethogram.features.models.start_weights import StartReport, load_start_weights
+from pixelethogram.features.models.start_weights import load_start_weights
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
@@ -75,18 +76,28 @@ def train_features(
         data.statistics.std,
         clip_length=config.flow.model.clip_length,
     )
-    model.set_prior(target.prior)
-    reports = _load_starts(model, settings.start_weights)
+    model.set_head_bias(target.prior)
+    report = load_start_weights(model, settings.start_weights)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    start = _start_by_parameter(model, reports, device)
+    parameters = dict(model.named_parameters())
+    start = {parameters[name]: tensor.to(device) for name, tensor in report.reference.items()}
     results: dict[str, Any] = {}
     for phase in get_args(Phase):
         if steps := getattr(settings.phases, phase):
             results[phase] = _train_phase(
-                run, data, model, phase, steps, target, start, config, device=device, progress=progress
+                run,
+                data,
+                model,
+                phase,
+                steps,
+                target,
+                start,
+                config,
+                device=device,
+                progress=progress,
             )
-    starts = {name: report.to_dict() for name, report in reports.items()}
-    finish_run(run, model.cpu().state_dict(), {"phases": results, "start_weights": starts})
+    about_start = {name: list(getattr(report, name)) for name in ("matched", "adapted", "new")}
+    finish_run(run, model.cpu().state_dict(), {"phases": results, "start_weights": about_start})
     return run
 
 
@@ -102,13 +113,24 @@ def load_features(run: Run, flow: nn.Module) -> TwoStream:
     return model.eval()
 
 
-def predict_clips(model: nn.Module, batch: dict[str, Tensor], *, phase: Phase, augment: nn.Module) -> list[Tensor]:
+def predict_clips(
+    model: nn.Module, batch: dict[str, Tensor], *, phase: Phase, augment: nn.Module
+) -> list[Tensor]:
     """Logits (B, O) of a batch of uint8 clips; changed at random while the model trains."""
     clips = to_float(batch["clip"])
     if model.training:
         with torch.no_grad():
             clips = augment(clips)
-    return [model.phase_logits(clips, phase)]  # type: ignore[operator]
+    return [phase_logits(model, clips, phase)]  # type: ignore[arg-type]
+
+
+def phase_logits(model: TwoStream, clips: Tensor, phase: Phase) -> Tensor:
+    """Logits (B, O) of the stream that a phase trains, or of both fused."""
+    if phase == "spatial":
+        return model.spatial.forward_head(model.spatial_features(clips))
+    if phase == "flow":
+        return model.motion.forward_head(model.motion_features(clips))
+    return model(clips)
 
 
 def stratified_frames(
@@ -176,7 +198,9 @@ def _train_phase(
         return record["result"]
     task = Classifier(
         model,
-        partial(predict_clips, phase=phase, augment=build_augmentation(**settings.augment.model_dump())),
+        partial(
+            predict_clips, phase=phase, augment=build_augmentation(**settings.augment.model_dump())
+        ),
         parameters=partial(_phase_parameters, phase=phase),
         target=target,
         loss=settings.loss,
@@ -201,8 +225,6 @@ def _train_phase(
 
 
 def _keep_phase(path: Path, model: nn.Module, result: dict[str, Any]) -> None:
-    import io
-
     buffer = io.BytesIO()
     torch.save({"weights": model.state_dict(), "result": result}, buffer)
     write_bytes(path, buffer.getvalue())
@@ -226,33 +248,14 @@ def _phase_parameters(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def _load_starts(model: TwoStream, source: str) -> dict[str, StartReport]:
-    if source == "none":
-        return {}
-    return {
-        "spatial": load_start_weights(model.spatial, source),
-        "flow": load_start_weights(model.motion, source),
-    }
-
-
-def _start_by_parameter(
-    model: TwoStream, reports: dict[str, StartReport], device: str
-) -> dict[nn.Parameter, Tensor]:
-    """Start tensor of every matched weight, keyed by the parameter itself (never by its name)."""
-    streams: dict[str, nn.Module] = {"spatial": model.spatial, "flow": model.motion}
-    start: dict[nn.Parameter, Tensor] = {}
-    for name, report in reports.items():
-        parameters = dict(streams[name].named_parameters())
-        start |= {parameters[key]: value.to(device) for key, value in report.reference.items()}
-    return start
-
-
 def _l2_sp_penalty(
     model: TwoStream, phase: Phase, start: dict[nn.Parameter, Tensor], settings: FeaturesConfig
 ) -> Callable[[nn.Module], Tensor]:
     """L2-SP of the streams that learn in this phase, on the parameters of `model` itself."""
     learning = [
-        parameter for module in _phase_modules(model, phase) for parameter in decayed_parameters(module)
+        parameter
+        for module in _phase_modules(model, phase)
+        for parameter in decayed_parameters(module)
     ]
     matched = {parameter: start[parameter] for parameter in learning if parameter in start}
     others = [parameter for parameter in learning if parameter not in matched]

@@ -87,7 +87,9 @@ class ImageFolder:
 
 
 def _read_image(file: Path) -> np.ndarray:
-    image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
+    image = (
+        cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
+    )
     if image is None:
         raise InputError("this picture cannot be read", where=file, do="replace or remove it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -48,7 +48,9 @@ class Encoding:
 
 def _image_encoding(suffix: str, options: Sequence[int]) -> Encoding:
     def encode(frame: np.ndarray) -> bytes:
-        return cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), list(options))[1].tobytes()
+        return cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), list(options))[
+            1
+        ].tobytes()
 
     def decode(data: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
@@ -142,7 +144,9 @@ class ProxyFile:
                 )
         except (OSError, KeyError, ValueError) as error:
             raise InputError(
-                f"the proxy cannot be read: {error}", where=path, do="delete its folder; it is made anew"
+                f"the proxy cannot be read: {error}",
+                where=path,
+                do="delete its folder; it is made anew",
             ) from error
         self._data: np.ndarray | None = None
 

@@ -80,3 +80,38 @@ def is_recording(path: Path) -> bool:
     if path.is_dir():
         return any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in path.iterdir())
     return path.suffix.lower() in VIDEO_SUFFIXES | MOVIE_SUFFIXES
+
+
+def find_recordings(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Every recording in files and folders.
+
+    Inside folders only video files are taken; an image folder or an HDF5 movie must be named itself.
+    Results of earlier predictions and hidden files are left alone.
+
+    Returns:
+        (recording, its folder relative to the folder given), sorted within each source.
+
+    Raises:
+        InputError: A path does not exist, or nothing was found.
+    """
+    found: list[tuple[Path, Path]] = []
+    for source in sources:
+        if not source.exists():
+            raise InputError("there is no such file or folder", where=source, do="check the path")
+        if source.is_file() or is_recording(source):
+            found.append((source, Path()))
+            continue
+        inside = [path for path in sorted(source.rglob("*")) if _is_video_inside(path, source)]
+        found += [(path, path.parent.relative_to(source)) for path in inside]
+    if not found:
+        raise InputError(
+            "there is no video here",
+            where=", ".join(map(str, sources)),
+            do="give video files, or a folder that holds some",
+        )
+    return found
+
+
+def _is_video_inside(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not hidden

@@ -1,32 +1,39 @@
 """VideoFile: frame-exact decoding of video files with PyAV; one reader for training and inference.
 
-The frames of a video are the pictures its decoder yields, in presentation order. A damaged picture in
-the middle is replaced by the last good one, so that later frames keep their numbers; what lies
-behind the last good picture does not exist. `iterate` and `scan` count alike.
+The frames of a video are the pictures its decoder yields, in presentation order. A damaged picture
+in the middle is replaced by the last good one, so that later frames keep their numbers; what lies
+behind the last good picture does not exist. `scan`, `iterate` and `read` count alike, on any number
+of processor cores.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
+import math
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames.resize import resize_frame
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .asf .flv .ts .mts .m2ts .3gp .ogv .mjpeg .mjpg".split()
 )
+NOT_VIDEO = frozenset({"tty"})  # FFmpeg draws text files as pictures
 FALLBACK_FPS = 30.0  # for files that state neither a rate nor usable time stamps
 MAX_THREADS = 4  # each holds a few decoded pictures
+MAX_SEEKS = 3  # key frames tried before decoding from the start
 NO_PTS = int(np.iinfo(np.int64).min)  # of frames without a time stamp
-MAX_RATE_SPREAD = 0.2  # relative; frame distances that vary more are a variable rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +41,19 @@ class FrameTable:
     """Where every frame of a video is."""
 
     pts: np.ndarray
-    """(T,) int64 presentation time stamps in units of `time_base`; NO_PTS where the file states none."""
-    time_base: float
+    """(T,) int64 presentation time stamps in units of `time_base`; NO_PTS where none is stated."""
+    keyframes: np.ndarray
+    """(T,) bool; decoding can begin here."""
+    damaged: np.ndarray
+    """(T,) bool; could not be decoded and repeats the good frame before (or the first good one)."""
+    time_base: Fraction
     """Seconds per unit of `pts`."""
-    num_damaged: int
-    """Frames that could not be decoded and repeat the one before."""
+    stated_fps: float
+    """Rate in the file's header, used where there are no time stamps."""
+    height: int
+    """Pixels, after the rotation that the file asks for."""
+    width: int
+    """Pixels."""
 
     @property
     def num_frames(self) -> int:
@@ -46,56 +61,97 @@ class FrameTable:
         return len(self.pts)
 
     @property
+    def num_damaged(self) -> int:
+        """Frames that repeat another one."""
+        return int(self.damaged.sum())
+
+    @property
     def has_times(self) -> bool:
         """True where time stamps rise from frame to frame, so that frames can be sought by them."""
         return bool((self.pts != NO_PTS).all() and (np.diff(self.pts) > 0).all())
 
     @property
-    def seconds(self) -> np.ndarray | None:
-        """(T,) float64 seconds since the first frame; None without time stamps."""
-        return (self.pts - self.pts[0]) * self.time_base if self.has_times else None
+    def seconds(self) -> np.ndarray:
+        """(T,) float64 since the first frame; frame / fps where time stamps cannot be trusted."""
+        if not self.has_times:
+            return np.arange(self.num_frames) / self.fps
+        return (self.pts - self.pts[0]) * float(self.time_base)
 
     @property
-    def fps(self) -> float | None:
-        """Average rate; None without time stamps."""
-        if not self.has_times or self.num_frames < 2:
-            return None
-        return (self.num_frames - 1) / float((self.pts[-1] - self.pts[0]) * self.time_base)
+    def fps(self) -> float:
+        """Average rate by the time stamps."""
+        return _measure_fps(self.pts, self.time_base) or self.stated_fps
 
     @property
     def variable_rate(self) -> bool:
-        """True where the distances of neighbouring frames differ by more than a fifth."""
-        if not self.has_times or self.num_frames < 3:
-            return False
-        steps = np.diff(self.pts)
-        return bool(np.percentile(steps, 99) > (1 + MAX_RATE_SPREAD) * np.percentile(steps, 1))
+        """True where frame / fps is wrong by more than half a frame somewhere."""
+        error = self.seconds - np.arange(self.num_frames) / self.fps
+        return bool(np.abs(error).max(initial=0) * self.fps > 0.5)
+
+    @property
+    def sources(self) -> np.ndarray:
+        """(T,) the frame whose picture each frame shows: itself, or the good one it repeats."""
+        numbers = np.where(self.damaged, -1, np.arange(self.num_frames))
+        return np.maximum(np.maximum.accumulate(numbers), np.argmin(self.damaged))
 
 
 def write_frame_table(table: FrameTable, path: Path) -> None:
-    """Keep a frame table as npz, atomically; differences compress to about a byte per frame."""
+    """Keep a frame table as npz, atomically; steps compress to about a byte per frame."""
     buffer = io.BytesIO()
-    steps = np.diff(table.pts, prepend=np.int64(0))
     np.savez_compressed(
-        buffer, steps=steps, time_base=table.time_base, num_damaged=table.num_damaged
+        buffer,
+        steps=np.diff(table.pts, prepend=np.int64(0)),
+        keyframes=np.packbits(table.keyframes),
+        damaged=np.packbits(table.damaged),
+        time_base=np.array([table.time_base.numerator, table.time_base.denominator]),
+        stated_fps=table.stated_fps,
+        size=np.array([table.height, table.width]),
     )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(buffer.getvalue())
+    with temporary.open("wb") as file:
+        file.write(buffer.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def read_frame_table(path: Path) -> FrameTable:
-    """The table that `write_frame_table` kept."""
-    with np.load(path) as content:
-        pts = np.cumsum(content["steps"])
-        return FrameTable(pts, float(content["time_base"]), int(content["num_damaged"]))
+    """The table that `write_frame_table` kept.
+
+    Raises:
+        InputError: Missing, damaged, or of another version.
+    """
+    try:
+        with np.load(path) as content:
+            pts = np.cumsum(content["steps"])
+            height, width = content["size"].tolist()
+            return FrameTable(
+                pts,
+                np.unpackbits(content["keyframes"], count=len(pts)).astype(bool),
+                np.unpackbits(content["damaged"], count=len(pts)).astype(bool),
+                Fraction(*content["time_base"].tolist()),
+                float(content["stated_fps"]),
+                height,
+                width,
+            )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"the frame table cannot be read: {error}",
+            where=path,
+            why="it is damaged or was made by another version",
+            do="remove it and add the video again",
+        ) from error
 
 
 class VideoFile:
     """Frames of a video file.
 
+    Before a scan (or a complete `iterate`) `num_frames` counts packets: an upper bound in damaged
+    files. An object can be handed to another process, which opens the file for itself.
+
     Args:
         path: Anything FFmpeg reads.
-        table: From an earlier `scan`; without it `num_frames` counts packets, an upper bound.
+        table: From an earlier `scan`.
 
     Raises:
         InputError: Not a video, no picture in it, or unreadable.
@@ -104,18 +160,16 @@ class VideoFile:
     def __init__(self, path: Path, table: FrameTable | None = None) -> None:
         self.path = path
         self._table = table
-        self._container: Any = None
-        self._decoder: Iterator[tuple[np.ndarray, int]] | None = None
-        self._position = 0
-        with self._open() as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            self._stated_fps = float(rate) if rate else FALLBACK_FPS
-            first = next(_decode(container), None)
+        self._packets: tuple[int, float] | None = None
+        self._forget_position()
+        if table is not None:
+            self.height, self.width = table.height, table.width
+            return
+        with _open(path, 1) as container:
+            first = next(_repair(_decode_carefully(container)), None)
             if first is None:
-                raise self._error("no picture can be decoded", "the file is empty or damaged")
-            self.height, self.width = first[0].shape[:2]
-        self._num_packets: int | None = None
+                raise _error(path, "no picture can be decoded", "the file is empty or damaged")
+            self.height, self.width = _to_rgb(first.frame).shape[:2]
 
     def __enter__(self) -> VideoFile:
         return self
@@ -129,161 +183,296 @@ class VideoFile:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_container": None, "_decoder": None, "_position": 0}
+        return {"path": self.path, "table": self._table, "size": (self.height, self.width)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path, self._table, self._packets = state["path"], state["table"], None
+        self.height, self.width = state["size"]
+        self._forget_position()
 
     @property
     def num_frames(self) -> int:
-        """Exact after a scan or with a table, else the number of packets."""
-        if self._table is not None:
-            return self._table.num_frames
-        if self._num_packets is None:
-            with self._open() as container:
-                packets = container.demux(video=0)
-                self._num_packets = sum(1 for packet in packets if packet.size)
-        return self._num_packets
+        """Exact with a table, else the number of packets."""
+        return self._table.num_frames if self._table else self._count_packets()[0]
 
     @property
     def fps(self) -> float:
-        """Average over all time stamps when scanned, else what the file states."""
-        measured = self._table.fps if self._table is not None else None
-        return measured or self._stated_fps
+        """Average rate by the time stamps, or what the file states where there are none."""
+        return self._table.fps if self._table else self._count_packets()[1]
 
     def scan(self) -> FrameTable:
         """Decode everything once and remember where each frame is."""
-        pts: list[int] = []
-        damaged = 0
-        with self._open() as container:
-            stream = container.streams.video[0]
-            base = float(stream.time_base) if stream.time_base else 1 / self._stated_fps
-            for _, stamp, repeated in _decode_raw(container):
-                pts.append(stamp)
-                damaged += repeated
-        self._table = FrameTable(np.array(pts, dtype=np.int64), base, damaged)
-        return self._table
+        notes = [_note(shown) for shown in _repair(_decode(self.path))]
+        return self._keep_table(notes)
 
     def iterate(self) -> Iterator[np.ndarray]:
-        """All frames in order, decoded once."""
-        with self._open() as container:
-            for frame, _ in _decode(container):
-                yield frame
+        """All frames in order, decoded once; memory stays flat. Afterwards the table is known."""
+        notes = []
+        for shown in _repair(_decode(self.path)):
+            notes.append(_note(shown))
+            yield _to_rgb(shown.frame, (self.height, self.width))
+        self._keep_table(notes)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames (n, H, W, 3) in the order asked for; near and rising indices are fastest.
+        """Frames (n, H, W, 3) in the order asked for; near ones are decoded together.
+
+        The first call without a table scans the video. Files without usable time stamps are
+        decoded from the start whenever a call goes back.
 
         Raises:
             IndexError: An index outside the video.
         """
         table = self._table or self.scan()
-        outside = [index for index in indices if not 0 <= index < table.num_frames]
-        if outside:
+        asked = np.asarray(indices, dtype=np.int64)
+        outside = asked[(asked < 0) | (asked >= table.num_frames)]
+        if len(outside):
             raise IndexError(f"{self.path.name} has {table.num_frames} frames, not {outside[0]}")
-        found: dict[int, np.ndarray] = {}
-        for index in sorted(set(indices)):
-            found[index] = self._read_one(index, table)
-        return np.stack([found[index] for index in indices])
+        if self._process != os.getpid():  # after a fork the file's position is shared
+            self._forget_position()
+        wanted = table.sources[asked]
+        frames = np.empty((len(asked), self.height, self.width, 3), np.uint8)
+        for index in np.unique(wanted):
+            frames[wanted == index] = self._read_one(int(index), table)
+        return frames
 
     def close(self) -> None:
         """Let go of the file; reading again opens it anew."""
-        self._decoder = None
-        if self._container is not None:
+        if self._container is not None and self._process == os.getpid():
             self._container.close()
-            self._container = None
+        self._forget_position()
+
+    def _forget_position(self) -> None:
+        self._container: Any = None
+        self._upcoming: Iterator[tuple[int, Any]] = iter(())
+        self._position = -1
+        self._process = os.getpid()
+
+    def _count_packets(self) -> tuple[int, float]:
+        """(packets of shown pictures, frames per second by their time stamps)."""
+        if self._packets is None:
+            with _open(self.path, 1) as container:
+                stream = _find_stream(container)
+                packets = [packet for packet in _demux(container) if _is_shown(packet)]
+                pts = np.array([_stamp(packet.pts) for packet in packets], dtype=np.int64)
+                rate = _measure_fps(pts, stream.time_base) or _stated_fps(stream)
+                self._packets = (len(packets), rate)
+        return self._packets
+
+    def _keep_table(self, notes: Sequence[tuple[int, bool, bool]]) -> FrameTable:
+        if not notes:
+            raise _error(self.path, "no picture can be decoded", "the file is empty or damaged")
+        pts, keyframes, damaged = (np.array(column) for column in zip(*notes, strict=True))
+        with _open(self.path, 1) as container:
+            stream = _find_stream(container)
+            base, rate = stream.time_base or Fraction(1, 1), _stated_fps(stream)
+        self._table = FrameTable(pts, keyframes, damaged, base, rate, self.height, self.width)
+        return self._table
 
     def _read_one(self, index: int, table: FrameTable) -> np.ndarray:
-        """Go on decoding to a frame, or jump to the key frame before it when that is nearer."""
-        if self._decoder is None or not self._position <= index < self._position + 64:
+        """Go on decoding to a frame, or from the key frame before it when that is nearer."""
+        nearest = int(np.flatnonzero(table.keyframes[: index + 1]).max(initial=0))
+        ahead = self._container is not None and self._position < index
+        if not (ahead and (nearest <= self._position + 1 or not table.has_times)):
             self._seek(index, table)
-        assert self._decoder is not None
-        for frame, _ in self._decoder:
-            self._position += 1
-            if self._position > index:
-                return frame
-        raise self._error(f"frame {index} is gone", "the file changed since it was added")
+        for position, frame in self._upcoming:
+            self._position = position
+            if position == index:
+                return _to_rgb(frame, (self.height, self.width))
+        raise _error(self.path, f"frame {index} is gone", "the file changed since it was added")
 
     def _seek(self, index: int, table: FrameTable) -> None:
-        """Place the decoder at or before a frame; from the start where stamps cannot be trusted."""
-        self.close()
-        self._container = self._open()
-        self._position = 0
-        if not table.has_times or table.num_damaged or index < 64:
-            self._decoder = _decode(self._container)
-            return
-        stream = self._container.streams.video[0]
-        self._container.seek(int(table.pts[index]), stream=stream, backward=True)
-        decoder = _decode(self._container)
-        first = next(decoder, None)
-        position = None if first is None else _position_of(first[1], table)
-        if first is None or position is None or position > index:
+        """Stand on a key frame at or before a frame; each jump is checked by its time stamp."""
+        keys = np.flatnonzero(table.keyframes & ~table.damaged)
+        candidates = keys[(keys > 0) & (keys <= index)][::-1][:MAX_SEEKS].tolist()
+        for key in [*(candidates if table.has_times else []), 0]:
             self.close()
-            self._container = self._open()
-            self._decoder = _decode(self._container)
+            self._container = _open(self.path, 1)
+            upcoming = _number(self._container, table, key)
+            first = next(upcoming, None)
+            if first is not None and (first[0] == key or key == 0):
+                self._upcoming = itertools.chain([first], upcoming)
+                self._position = key - 1
+                return
+
+
+class _Picture(NamedTuple):
+    """What the decoder said about one frame."""
+
+    frame: Any
+    """av.VideoFrame; None where it is damaged or lost."""
+    pts: int | None
+    keyframe: bool
+
+
+class _Shown(NamedTuple):
+    """One frame of the video as the user sees it."""
+
+    frame: Any
+    pts: int | None
+    keyframe: bool
+    damaged: bool
+
+
+def _open(path: Path, num_threads: int) -> Any:
+    """Container whose video decoder is ready; the caller closes it."""
+    try:
+        container = av.open(str(path.absolute()), metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        why = "the file is damaged, was not written to its end, or is no video"
+        raise _error(path, f"this is not a video that can be read: {error}", why) from error
+    stream = _find_stream(container)
+    if stream is None or container.format.name in NOT_VIDEO:
+        container.close()
+        raise _error(path, "there are no moving pictures in this file", "it is no video")
+    stream.thread_type = "AUTO" if num_threads > 1 else "NONE"
+    stream.codec_context.thread_count = num_threads
+    return container
+
+
+def _find_stream(container: Any) -> Any:
+    """First video stream that is not a cover picture, or None."""
+    cover = av.stream.Disposition.attached_pic
+    streams = (stream for stream in container.streams.video if not stream.disposition & cover)
+    return next(streams, None)
+
+
+def _error(path: Path, what: str, why: str) -> InputError:
+    return InputError(what, where=path, why=why, do="play it, or convert it with ffmpeg")
+
+
+def _stated_fps(stream: Any) -> float:
+    rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    return next((rate for rate in rates if math.isfinite(rate) and rate > 0), FALLBACK_FPS)
+
+
+def _measure_fps(pts: np.ndarray, time_base: Fraction | None) -> float | None:
+    """Average rate; None where time stamps are missing or stand still."""
+    if len(pts) < 2 or (pts == NO_PTS).any() or pts.max() == pts.min() or not time_base:
+        return None
+    return (len(pts) - 1) / float((pts.max() - pts.min()) * time_base)
+
+
+def _note(shown: _Shown) -> tuple[int, bool, bool]:
+    return _stamp(shown.pts), shown.keyframe, shown.damaged
+
+
+def _stamp(pts: int | None) -> int:
+    return NO_PTS if pts is None else pts
+
+
+def _is_shown(packet: Any) -> bool:
+    return bool(packet is not None and packet.size and not packet.is_discard)
+
+
+def _demux(container: Any) -> Iterator[Any]:
+    """Packets of the video, then None, which makes the decoder give what it still holds."""
+    packets = container.demux(_find_stream(container))
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.InvalidDataError, av.error.EOFError):  # a truncated file ends here
+            packet = None
+        if packet is None or not packet.size:
+            yield None
             return
-        self._position = position
-        self._decoder = _chain(first, decoder)
+        yield packet
 
-    def _open(self) -> Any:
+
+def _decode(path: Path) -> Iterator[_Picture]:
+    """All pictures; fast, and where that leaves anything open, again on one thread.
+
+    Threaded decoders lose a different number of pictures around damage and at a truncated end
+    than single ones, so their answer counts only where every packet gave a picture.
+    """
+    num_packets = num_pictures = 0
+    with _open(path, min(MAX_THREADS, os.cpu_count() or 1)) as container:
+        stream = _find_stream(container)
         try:
-            container = av.open(str(self.path), metadata_errors="ignore")
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._error(
-                f"this is not a video that can be read: {error}", "the file is damaged or no video"
-            ) from error
-        if not container.streams.video:
-            container.close()
-            raise self._error("there is no picture in this file", "it holds only sound")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-        return container
-
-    def _error(self, what: str, why: str) -> InputError:
-        return InputError(what, where=self.path, why=why, do="play it, or convert it with ffmpeg")
+            for packet in _demux(container):
+                num_packets += _is_shown(packet)
+                for frame in stream.decode(packet):
+                    num_pictures += 1
+                    yield _to_picture(frame)
+        except av.FFmpegError:  # whether it is damage or not, the careful pass will tell
+            num_packets = -1
+    if num_packets == num_pictures:
+        return
+    with _open(path, 1) as container:
+        yield from itertools.islice(_decode_carefully(container), num_pictures, None)
 
 
-def _decode(container: Any) -> Iterator[tuple[np.ndarray, int]]:
-    """(RGB picture, time stamp) of every frame, damaged ones repeated."""
-    for picture, stamp, _ in _decode_raw(container, to_rgb=True):
-        yield picture, stamp
+def _decode_carefully(container: Any) -> Iterator[_Picture]:
+    """Pictures from where the container stands, with a gap wherever a packet could not be decoded.
 
-
-def _decode_raw(container: Any, to_rgb: bool = False) -> Iterator[tuple[Any, int, bool]]:
-    """(picture, time stamp, repeated) of every frame in presentation order."""
-    last: Any = None
-    lost = 0
-    for packet in container.demux(video=0):
+    A gap at the end, or one that the decoder fills after all, is not reported.
+    """
+    stream = _find_stream(container)
+    lost: list[int] = []
+    for packet in _demux(container):
         try:
-            decoded = packet.decode()
-        except av.error.InvalidDataError:
-            lost += 1
+            frames = stream.decode(packet)
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            lost += [_stamp(packet.pts)] if _is_shown(packet) else []
             continue
-        except av.error.EOFError:
-            break
-        for frame in decoded:
-            if last is not None:
-                for _ in range(lost):
-                    yield last, NO_PTS, True
-            lost = 0
-            last = _to_rgb(frame) if to_rgb else frame.pts
-            yield last, NO_PTS if frame.pts is None else int(frame.pts), False
+        for frame in frames:
+            picture = _to_picture(frame)
+            lost = sorted(pts for pts in lost if pts != picture.pts)
+            while lost and (picture.pts is None or lost[0] < picture.pts):
+                yield _Picture(None, lost.pop(0), False)
+            yield picture
 
 
-def _to_rgb(frame: Any) -> np.ndarray:
-    """(H, W, 3) uint8, turned upright by the rotation the file states."""
-    picture = frame.to_ndarray(format="rgb24")
-    quarter_turns = round(frame.rotation / 90) % 4
-    if quarter_turns:
-        picture = np.ascontiguousarray(np.rot90(picture, quarter_turns))
-    return picture
+def _to_picture(frame: Any) -> _Picture:
+    return _Picture(None if frame.is_corrupt else frame, frame.pts, bool(frame.key_frame))
 
 
-def _position_of(stamp: int, table: FrameTable) -> int | None:
-    """Index of the frame with exactly this time stamp."""
-    index = int(np.searchsorted(table.pts, stamp))
-    return index if index < table.num_frames and table.pts[index] == stamp else None
+def _repair(pictures: Iterator[_Picture]) -> Iterator[_Shown]:
+    """Fill gaps with the last good picture, those at the beginning with the first good one."""
+    last: Any = None
+    gaps: list[_Picture] = []
+    for picture in pictures:
+        if picture.frame is None:
+            gaps.append(picture)
+            continue
+        for gap in gaps:
+            yield _Shown(last or picture.frame, gap.pts, False, True)
+        gaps.clear()
+        last = picture.frame
+        yield _Shown(last, picture.pts, picture.keyframe, False)
 
 
-def _chain(
-    first: tuple[np.ndarray, int], rest: Iterator[tuple[np.ndarray, int]]
-) -> Iterator[tuple[np.ndarray, int]]:
-    yield first
-    yield from rest
+def _number(container: Any, table: FrameTable, key: int) -> Iterator[tuple[int, Any]]:
+    """(frame number, picture) from a key frame on; counted where there are no time stamps."""
+    if not table.has_times:
+        for index, shown in enumerate(_repair(_decode_carefully(container))):
+            yield index, shown.frame
+        return
+    if key > 0:
+        container.seek(int(table.pts[key]), stream=_find_stream(container), backward=True)
+    for picture in _decode_carefully(container):
+        index = int(np.searchsorted(table.pts, _stamp(picture.pts)))
+        known = index < table.num_frames and table.pts[index] == picture.pts
+        if picture.frame is not None and known and index >= key:
+            yield index, picture.frame
+
+
+def _to_rgb(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8, upright; a picture of another size than the first is stretched to it."""
+    picture = _turn_upright(frame.to_ndarray(format="rgb24"), frame.side_data.get("DISPLAYMATRIX"))
+    if size is not None and picture.shape[:2] != size:
+        return resize_frame(picture, *size, "stretch")
+    return np.ascontiguousarray(picture)
+
+
+def _turn_upright(picture: np.ndarray, display_matrix: Any) -> np.ndarray:
+    """Turn and mirror a picture by the file's display matrix: x' = ax + cy, y' = bx + dy."""
+    if display_matrix is None:
+        return picture
+    a, b, _, c, d = np.frombuffer(bytes(display_matrix), np.int32)[:5].tolist()
+    if abs(b) > abs(a):  # a quarter turn
+        picture, a, d = picture.swapaxes(0, 1), c, b
+    if a < 0:
+        picture = picture[:, ::-1]
+    return picture[::-1] if d < 0 else picture

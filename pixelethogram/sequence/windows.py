@@ -22,85 +22,84 @@ class SequenceModel(Protocol):
     def __call__(self, features: Tensor, mask: Tensor) -> list[Tensor]: ...
 
 
-def window_bounds(num_frames: int, window: int, phase: int) -> list[tuple[int, int]]:
-    """Tile frames into windows; each frame is in exactly one.
+def window_starts(num_frames: int, window: int, jitter: bool) -> list[range]:
+    """Where the windows of a stretch of frames may start.
 
     Args:
         num_frames: Frames of the stretch.
-        window: Frames per window.
-        phase: 0 ≤ phase < window; where the first full window starts. The frames before it, and
-            those left at the end, are shorter windows.
+        window: Frames per window; a stretch that is not longer is one window.
+        jitter: Let each window start anywhere in a range of its own; else tile from frame 0.
 
     Returns:
-        (start, stop) of each window, in order.
+        Possible first frames of each window. Tiles have one each and hold each frame once. With
+        jitter a start may be negative or less than a window before the end, so that every frame,
+        also the first and the last, is expected equally often: about once per round.
 
     Example:
-        >>> window_bounds(10, 4, phase=3)
-        [(0, 3), (3, 7), (7, 10)]
+        >>> window_starts(10, 4, jitter=False)
+        [range(0, 1), range(4, 5), range(8, 9)]
+        >>> window_starts(10, 4, jitter=True)
+        [range(-3, 1), range(1, 5), range(5, 10)]
     """
-    if not 0 <= phase < window:
-        raise ValueError(f"phase must be in [0, {window}), not {phase}")
-    starts = [0] if 0 < phase < num_frames else []
-    starts += range(phase if phase < num_frames else 0, num_frames, window)
-    return list(zip(starts, [*starts[1:], num_frames], strict=True))
+    if num_frames <= window:
+        return [range(1)]
+    if not jitter:
+        return [range(start, start + 1) for start in range(0, num_frames, window)]
+    num_starts = num_frames + window - 1
+    num_windows = round(num_starts / window)
+    edges = [index * num_starts // num_windows - window + 1 for index in range(num_windows + 1)]
+    return [range(first, stop) for first, stop in zip(edges, edges[1:], strict=False)]
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
-    """Windows of all stretches, cut anew for every epoch; windows nobody scored are left out.
-
-    `set_epoch` draws, for each stretch, where its first full window starts, so that no frame
-    always stands at a window's edge. The number of windows may differ by a few between epochs.
+    """Windows of all stretches; those in which nobody can have scored a frame are left out.
 
     Args:
         stretches: (features (T, D) float, labels (T, K) int8 of 1 / 0 / −1) of consecutive frames.
         window: Frames per window.
-        seed: Decides the cuts together with the epoch; None cuts from frame 0 in every epoch.
+        jitter: Draw the start of a window anew each time it is asked for, from torch's random
+            numbers, so that no frame always stands at a window's edge.
     """
 
     def __init__(
         self,
         stretches: Sequence[tuple[np.ndarray, np.ndarray]],
         window: int,
-        seed: int | None = None,
+        *,
+        jitter: bool = False,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be at least one frame, not {window}")
-        for features, labels in stretches:
+        self.stretches = list(stretches)
+        self.window = window
+        self._starts: list[tuple[int, range]] = []
+        for stretch, (features, labels) in enumerate(self.stretches):
             if features.ndim != 2 or labels.ndim != 2 or len(features) != len(labels):
                 raise ValueError(
                     f"a stretch needs features (T, D) and labels (T, K) of the same T, "
                     f"not {features.shape} and {labels.shape}"
                 )
-        self.stretches = list(stretches)
-        self.window = window
-        self.seed = seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Cut again; call it in the main process before the loader of that epoch starts."""
-        generator = None if self.seed is None else np.random.default_rng((self.seed, epoch))
-        self._windows: list[tuple[int, int, int]] = []
-        for stretch, (features, labels) in enumerate(self.stretches):
-            phase = 0 if generator is None else int(generator.integers(self.window))
-            for start, stop in window_bounds(len(features), self.window, phase):
-                if (labels[start:stop] >= 0).any():
-                    self._windows.append((stretch, start, stop))
+            for starts in window_starts(len(features), window, jitter):
+                if (labels[max(0, starts[0]) : starts[-1] + window] >= 0).any():
+                    self._starts.append((stretch, starts))
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._starts)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """ "features" (W, D) float32, "mask" (W,) bool, "labels" (W, K) int8, −1 in the padding."""
-        stretch, start, stop = self._windows[index]
+        """The features (W, D) float32, mask (W,) bool, labels (W, K) int8, −1 in the padding."""
+        stretch, starts = self._starts[index]
         features, labels = self.stretches[stretch]
-        num_frames = stop - start
+        start = starts[int(torch.randint(len(starts), ()))]
+        frames = slice(max(0, start), start + self.window)
+        num_frames = len(labels[frames])
         item = {
             "features": torch.zeros(self.window, features.shape[1]),
             "mask": torch.arange(self.window) < num_frames,
             "labels": torch.full((self.window, labels.shape[1]), -1, dtype=torch.int8),
         }
-        item["features"][:num_frames] = torch.from_numpy(np.array(features[start:stop]))
-        item["labels"][:num_frames] = torch.from_numpy(np.array(labels[start:stop]))
+        item["features"][:num_frames] = torch.from_numpy(np.array(features[frames]))
+        item["labels"][:num_frames] = torch.from_numpy(np.array(labels[frames]))
         return item
 
 

@@ -103,7 +103,7 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self._predict, self._parameters, self._penalty = predict, parameters, penalty
+        self._predict, self._learned, self._penalty = predict, parameters, penalty
         self._target, self._loss, self._train_config = target, loss, train_config
         self._smoothness = smoothness
         self._seen: list[tuple[Tensor, Tensor]] = []
@@ -118,7 +118,9 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         logits = self._predict(self.network, batch)
         frames = batch["labels"].shape[:-1].numel()
-        self._val_loss.append(self._compare(logits, batch).float().cpu() / max(1, frames / len(batch["labels"])))
+        self._val_loss.append(
+            self._compare(logits, batch).float().cpu() / max(1, frames / len(batch["labels"]))
+        )
         probabilities = to_probabilities(logits[-1].float(), self._target.exclusive)
         num_behaviors = len(self._target.behaviors)
         labels = batch["labels"].reshape(-1, num_behaviors)
@@ -133,7 +135,7 @@ class Classifier(pl.LightningModule):
         self._seen, self._val_loss = [], []
 
     def configure_optimizers(self) -> Any:
-        return build_optimizer(self._parameters(self.network), self._train_config, GOAL)
+        return build_optimizer(self._learned(self.network), self._train_config, GOAL)
 
     def _compare(self, logits: list[Tensor], batch: dict[str, Tensor]) -> Tensor:
         return sum((self._compare_one(each.float(), batch) for each in logits), torch.zeros(()))

@@ -109,7 +109,13 @@ def fit(
         last = folder / "last.ckpt"
         progress.start(name, num_epochs * epoch_steps)
         try:
-            trainer.fit(task, train_loader, val_loader, str(last) if last.exists() else None, weights_only=False)
+            trainer.fit(
+                task,
+                train_loader,
+                val_loader,
+                str(last) if last.exists() else None,
+                weights_only=False,
+            )
         except SystemExit as error:  # Lightning's answer to Ctrl+C
             raise KeyboardInterrupt from error
     progress.finish(f"best {goal.metric} {keeper.best[goal.metric]:.4g} at step {keeper.best_step}")
@@ -137,7 +143,9 @@ def build_optimizer(
         )
         scheduler: dict[str, Any] = {"scheduler": plateau, "monitor": goal.metric}
     else:
-        cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine_factor(step, config))
+        cosine = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: cosine_factor(step, config)
+        )
         scheduler = {"scheduler": cosine, "interval": "step"}
     return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
@@ -198,7 +206,9 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         rounds = math.ceil(self._num_drawn / self._num_items)
-        order = torch.cat([torch.randperm(self._num_items, generator=generator) for _ in range(rounds)])
+        order = torch.cat(
+            [torch.randperm(self._num_items, generator=generator) for _ in range(rounds)]
+        )
         return iter(order[: self._num_drawn].tolist())
 
 
@@ -271,7 +281,13 @@ def _build_trainer(
     config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str
 ) -> pl.Trainer:
     precision = choose_precision(config.precision, device)
-    checkpoint = ModelCheckpoint(dirpath=folder, filename="last", every_n_epochs=1, save_on_train_epoch_end=False, enable_version_counter=False)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        every_n_epochs=1,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
     ema = [_Ema(config.ema_decay)] if config.ema_decay else []
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
@@ -292,12 +308,17 @@ def _build_trainer(
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning's banners and its advice about worker numbers away from the user."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
+    loggers = [
+        logging.getLogger(name)
+        for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning|torch.optim.lr_scheduler")
+        warnings.filterwarnings(
+            "ignore", module="pytorch_lightning|lightning|torch.optim.lr_scheduler"
+        )
         yield
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)

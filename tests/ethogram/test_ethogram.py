@@ -18,7 +18,7 @@ from pixelethogram.ethogram.ethogram import (
     write_probabilities_csv,
 )
 
-BEHAVIORS = ("groom", "rear, supported", 'le "lécher"', " spaced ü")
+BEHAVIORS = ("groom", "rear, supported", 'le "lécher"', "spaced ü")
 
 
 def random_ethogram(seed: int, num_frames: int = 12) -> Ethogram:
@@ -147,6 +147,7 @@ def test_scored_is_where_somebody_decided() -> None:
         (np.full((3, 1), 2, np.int8), ("a",), 30.0),
         (np.zeros((3, 2), np.int8), ("a", "a"), 30.0),
         (np.zeros((3, 1), np.int8), ("",), 30.0),
+        (np.zeros((3, 1), np.int8), (" a",), 30.0),
         (np.zeros((3, 1), np.int8), ("a",), 0.0),
         (np.zeros((3, 1), np.int8), ("a",), float("nan")),
     ],

@@ -23,8 +23,8 @@ def choose_one(probabilities: list[float], labels: list[int], floor: float = 0.0
 
 
 def f1_of(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> float:
-    predicted = probabilities.astype(np.float64) > threshold
-    return f1_score(labels == 1, predicted, zero_division=0)
+    predicted, truth = probabilities.astype(np.float64) > threshold, labels == 1
+    return float(2 * (predicted & truth).sum() / max(predicted.sum() + truth.sum(), 1))
 
 
 def brute_force(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -85,12 +85,12 @@ def test_of_equal_cuts_the_widest_gap_wins() -> None:
 
 
 def test_of_equal_gaps_the_lower_cut_wins() -> None:
-    chosen = choose_one([0.8, 0.6, 0.4, 0.2], [1, 0, 0, 1])
-    assert chosen.values[0] == pytest.approx(0.1)
+    chosen = choose_one([1.0, 0.75, 0.5, 0.25], [1, 0, 0, 1])
+    assert chosen.values[0] == 0.125
 
 
-def test_a_threshold_between_neighbouring_floats_still_separates_them() -> None:
-    lower = 0.7
+@pytest.mark.parametrize("lower", [0.7, float(np.nextafter(0.7, 1))])  # rounds down, up
+def test_a_threshold_between_neighbouring_floats_still_separates_them(lower: float) -> None:
     upper = float(np.nextafter(lower, 1))
     chosen = choose_one([upper, lower, lower], [1, 0, 0])
     assert chosen.f1[0] == 1.0

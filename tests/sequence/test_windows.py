@@ -15,22 +15,27 @@ from pixelethogram.sequence.windows import (
     WindowDataset,
     chunk_bounds,
     predict_in_chunks,
-    window_bounds,
+    window_starts,
 )
 
 
-@given(st.integers(1, 500), st.integers(1, 60), st.data())
-def test_windows_hold_each_frame_once(num_frames: int, window: int, data: st.DataObject) -> None:
-    phase = data.draw(st.integers(0, window - 1))
-    bounds = window_bounds(num_frames, window, phase)
-    frames = [frame for start, stop in bounds for frame in range(start, stop)]
+@given(st.integers(1, 500), st.integers(1, 60))
+def test_tiles_hold_each_frame_once(num_frames: int, window: int) -> None:
+    starts = window_starts(num_frames, window, jitter=False)
+    assert all(len(possible) == 1 for possible in starts)
+    frames = [f for (start,) in starts for f in range(start, min(start + window, num_frames))]
     assert frames == list(range(num_frames))
-    assert all(0 < stop - start <= window for start, stop in bounds)
 
 
-def test_a_phase_beyond_the_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="phase"):
-        window_bounds(10, 4, phase=4)
+@given(st.integers(1, 600), st.integers(20, 60))
+def test_with_jitter_every_frame_is_expected_equally_often(num_frames: int, window: int) -> None:
+    expected = np.zeros(num_frames)
+    for possible in window_starts(num_frames, window, jitter=True):
+        for start in possible:
+            assert start < num_frames
+            expected[max(0, start) : start + window] += 1 / len(possible)
+    assert 0.75 < expected.min() <= expected.max() < 1.35
+    assert expected.max() / expected.min() < 1.1
 
 
 def stretch(num_frames: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,12 +49,31 @@ def real_frames(dataset: WindowDataset) -> list[int]:
     return [int(frame) for item in items for frame in item["features"][item["mask"]][:, 0]]
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-def test_an_epoch_holds_each_frame_once(seed: int | None) -> None:
-    dataset = WindowDataset([stretch(23), stretch(7, first=100)], window=5, seed=seed)
-    for epoch in range(8):
-        dataset.set_epoch(epoch)
-        assert sorted(real_frames(dataset)) == [*range(23), *range(100, 107)]
+def test_without_jitter_a_round_holds_each_frame_once() -> None:
+    dataset = WindowDataset([stretch(23), stretch(7, first=100)], window=5)
+    assert real_frames(dataset) == [*range(23), *range(100, 107)]
+
+
+def test_jitter_moves_the_windows_but_not_their_number() -> None:
+    dataset = WindowDataset([stretch(101), stretch(7, first=200)], window=20, jitter=True)
+    firsts = {int(dataset[2]["features"][0, 0]) for _ in range(60)}
+    assert len(firsts) > 10
+    seen = set()
+    for _ in range(100):
+        for index in range(len(dataset)):
+            item = dataset[index]
+            frames = item["features"][item["mask"]][:, 0].tolist()
+            assert frames == list(range(int(frames[0]), int(frames[0]) + len(frames)))
+            seen.update(frames)
+    assert seen == {*range(101), *range(200, 207)}
+
+
+def test_the_same_random_numbers_give_the_same_windows() -> None:
+    rounds = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        rounds.append(real_frames(WindowDataset([stretch(100)], window=20, jitter=True)))
+    assert rounds[0] == rounds[1]
 
 
 def test_a_window_is_padded_at_its_end() -> None:
@@ -59,17 +83,6 @@ def test_a_window_is_padded_at_its_end() -> None:
     assert item["labels"][:, 0].tolist() == [1, 1, 1, -1, -1]
     types = {name: value.dtype for name, value in item.items()}
     assert types == {"features": torch.float32, "mask": torch.bool, "labels": torch.int8}
-
-
-def test_epochs_are_cut_differently_and_repeatably() -> None:
-    first, second = (WindowDataset([stretch(100)], window=20, seed=1) for _ in range(2))
-    starts = set()
-    for epoch in range(10):
-        first.set_epoch(epoch)
-        second.set_epoch(epoch)
-        assert real_frames(first) == real_frames(second)
-        starts.add(int(first[1]["features"][0, 0]))
-    assert len(starts) > 4
 
 
 def test_windows_nobody_scored_are_left_out() -> None:

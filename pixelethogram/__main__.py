@@ -1,0 +1,7 @@
+"""`python -m pixelethogram`."""
+
+from __future__ import annotations
+
+from pixelethogram.cli import main
+
+main()

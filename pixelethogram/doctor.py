@@ -1,0 +1,120 @@
+"""What is installed and what will work on this machine, in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+MIN_FREE_GB = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: str
+    advice: str = ""
+    fatal: bool = False
+    """Nothing works before this is mended."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything the pipeline stands on; never raises."""
+    return [examine_one() for examine_one in EXAMINATIONS]
+
+
+def explain_torchvision(torch_version: str, torchvision_version: str, problem: str) -> str:
+    """Why torchvision cannot be imported, and the command that mends it."""
+    return (
+        f"torchvision {torchvision_version} was made for another torch than {torch_version} "
+        f"({problem}); install both in one command: "
+        "pip install --upgrade --force-reinstall torch torchvision"
+    )
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 10)
+    advice = "" if good else "install Python 3.10 or newer"
+    return Finding("python", platform.python_version(), advice, fatal=not good)
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding(
+            "torch", f"cannot be imported: {error}", "pip install torch torchvision", True
+        )
+    return Finding("torch", torch.__version__)
+
+
+def _torchvision() -> Finding:
+    found = [_version("torch"), _version("torchvision")]
+    try:
+        import torchvision
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return Finding(
+            "torchvision", found[1], explain_torchvision(found[0], found[1], str(error)), True
+        )
+    return Finding("torchvision", torchvision.__version__)
+
+
+def _device() -> Finding:
+    try:
+        from pixelethogram.training.fit import choose_device, choose_precision
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding("device", "unknown", f"mend torch first ({error})")
+    device = choose_device()
+    advice = (
+        ""
+        if device != "cpu"
+        else "training is slow without a GPU: use --preset fast and small frames"
+    )
+    return Finding("device", f"{device}, {choose_precision('auto', device)}", advice)
+
+
+def _packages() -> Finding:
+    names = ("kornia", "pytorch-lightning", "av", "opencv-python-headless", "h5py", "scikit-learn")
+    missing = [name for name in names if _version(name) == "missing"]
+    state = ", ".join(f"{name} {_version(name)}" for name in names)
+    advice = f"pip install {' '.join(missing)}" if missing else ""
+    return Finding("packages", state, advice, fatal=bool(missing))
+
+
+def _memory() -> Finding:
+    pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    gigabytes = pages * os.sysconf("SC_PAGE_SIZE") / 1e9 if pages else 0.0
+    return Finding("memory", f"{gigabytes:.0f} GB, {os.cpu_count()} cores" if pages else "unknown")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    advice = (
+        "" if free >= MIN_FREE_GB else f"features and proxies need room; keep {MIN_FREE_GB:.0f} GB"
+    )
+    return Finding("free disk here", f"{free:.0f} GB", advice)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
+
+
+EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
+    _python,
+    _torch,
+    _torchvision,
+    _packages,
+    _device,
+    _memory,
+    _disk,
+)
