@@ -6,17 +6,17 @@ Exit codes: 0 ok, 1 bug, 2 wrong arguments, 3 input data, 4 not enough resources
 
 from __future__ import annotations
 
-import errno
 import json as json_module
 import logging
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from pixelethogram.errors import PixelethogramError, UsageError
+from pixelethogram.errors import PixelethogramError, UsageError, explain_shortage
 
 if TYPE_CHECKING:
     from pixelethogram.pipeline import Job
@@ -24,7 +24,23 @@ if TYPE_CHECKING:
 PARTLY_DONE = 5
 CANCELLED = 130
 
+
+class _Cancelled(Exception):
+    """Ctrl+C in a command."""
+
+
+class _Commands(TyperGroup):
+    """Keeps Ctrl+C from typer, whose answer differs between its versions."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Cancelled from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Videos of animals in, ethograms out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,10 +49,10 @@ app = typer.Typer(
 
 ProjectArgument = Annotated[Path, typer.Argument(help="Project folder.", metavar="PROJECT")]
 PresetOption = Annotated[
-    Optional[str], typer.Option(help="Named settings, e.g. fast.", metavar="NAME")
+    str | None, typer.Option(help="Named settings, e.g. fast.", metavar="NAME")
 ]
 SetOption = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option(
         "--set", help="Change a setting, e.g. --set frames.height=128.", metavar="KEY=VALUE"
     ),
@@ -131,7 +147,7 @@ def import_(
     project: ProjectArgument,
     labels: Annotated[Path, typer.Argument(help="CSV: frame,<behavior>,… with 1, 0 or -1.")],
     video: Annotated[
-        Optional[str], typer.Option(help="Video it belongs to, if its name does not say.")
+        str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
 ) -> None:
@@ -183,12 +199,12 @@ def train(
     if dry_run:
         for each in _stages(stage):
             pipeline.try_stage(job, each)
+        _print_json({"dry_run": _stages(stage)}, json)
         return
-    run = (
-        pipeline.train_all(job)
-        if stage is StageOrAll.all
-        else pipeline.train_stage(job, stage.value)
-    )  # type: ignore[arg-type]
+    if stage is StageOrAll.all:
+        run = pipeline.train_all(job)
+    else:
+        run = pipeline.train_stage(job, stage.value)
     job.progress.message(f"run {run.id} is finished: {run.folder}")
     if run.stage == "sequence":
         _show_scores(job, json)
@@ -213,11 +229,11 @@ def extract(
 def predict(
     run: Annotated[Path, typer.Argument(help="Project folder, or the folder of a sequence run.")],
     sources: Annotated[
-        Optional[list[Path]],
+        list[Path] | None,
         typer.Argument(help="Videos or folders; none means the videos of the project."),
     ] = None,
     out: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(help="Folder for the results; else ethograms/ beside each video."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
@@ -226,10 +242,7 @@ def predict(
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if not sources:
-        from pixelethogram.pipeline import predict_project
-
-        job = _open_job(run, None, None, device, json=json)
-        typer.echo(f"predicted with run {predict_project(job).id}", err=json)
+        _predict_again(_open_job(run, None, None, device, json=json), json)
         return
     _predict_new(run, sources, out, overwrite, device, json)
 
@@ -246,12 +259,12 @@ def settings(
 ) -> None:
     """Explain every setting: key, type, default, meaning."""
     from pixelethogram.config import setting_rows
-    from pixelethogram.terminal import build_console, build_table
 
     rows = setting_rows(section)
     if not rows:
         raise UsageError(f'no setting starts with "{section}"', do="pixelethogram settings")
-    build_console().print(build_table("settings", ["key", "type", "default", "meaning"], rows))
+    for key, kind, default, meaning in rows:
+        typer.echo(f"{key} = {default}   ({kind})\n    {meaning}")
 
 
 def main() -> None:
@@ -261,15 +274,13 @@ def main() -> None:
         app(standalone_mode=True)
     except PixelethogramError as error:
         _stop(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
+    except _Cancelled:
         _stop("cancelled; run the same command again to go on", CANCELLED)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, MemoryError, RuntimeError) as error:
+        shortage = explain_shortage(error)
+        if shortage is None:
             raise
-        _stop(
-            f"error: the disk is full\n  where: {error.filename or 'the project'}\n  do:    make room, then run the same command again; nothing is lost",
-            4,
-        )
+        _stop(f"error: {shortage}", shortage.exit_code)
 
 
 def _open_job(
@@ -285,7 +296,7 @@ def _open_job(
     from pixelethogram.pipeline import Job
     from pixelethogram.project import Project
     from pixelethogram.terminal import build_console, build_progress
-    from pixelethogram.training.fit import choose_device
+    from pixelethogram.training.device import choose_device
 
     opened = Project(project)
     config = load_config(preset, opened.settings, overrides or ())
@@ -293,12 +304,21 @@ def _open_job(
     return Job(opened, config, choose_device(device), progress, resume)
 
 
+def _predict_again(job: Job, json: bool) -> None:
+    from pixelethogram.pipeline import predict_project
+
+    run = predict_project(job)
+    job.progress.message(f"predicted with run {run.id}")
+    videos = {video.name: str(video.ethogram_path) for video in job.project.videos()}
+    _print_json({"run": run.id, "ethograms": videos}, json)
+
+
 def _predict_new(
     run: Path, sources: list[Path], out: Path | None, overwrite: bool, device: str, json: bool
 ) -> None:
     from pixelethogram import inference
     from pixelethogram.terminal import build_console, build_progress, build_table
-    from pixelethogram.training.fit import choose_device
+    from pixelethogram.training.device import choose_device
 
     console = build_console(json=json)
     models = inference.load_models(run, choose_device(device))

@@ -1,28 +1,37 @@
 """Every setting of the pipeline on one page, in the order in which data flows.
 
-Layers, later wins: defaults < preset (`configs/*.yaml`) < `project.yaml: settings` < `--set KEY=VALUE`.
+Layers, later wins: defaults < preset (`configs/*.yaml`) < `project.yaml: settings` <
+`--set KEY=VALUE`.
 The text under a field is its only documentation; `pixelethogram settings` prints it.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pixelethogram.errors import UsageError
 from pixelethogram.features.models.resnet import ResNet18Config
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
+from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 from pixelethogram.sequence.models.linear import LinearConfig
 from pixelethogram.sequence.models.lstm import LSTMConfig
 from pixelethogram.sequence.models.tgm import TGMConfig
+from pixelethogram.settings import describe_settings, fill_gaps, merge_layers
+
+
+def _read_none(value: Any) -> Any:
+    """The word none, as `pixelethogram settings` prints it, for nothing."""
+    return None if value == "none" else value
+
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+OptionalInt = Annotated[int | None, BeforeValidator(_read_none)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -36,16 +45,16 @@ class SplitConfig(Settings):
     """Which frames are learned from (train), chosen by (val) and judged on (test)."""
 
     by: Literal["auto", "video", "time"] = "auto"
-    """Whole videos, or time blocks inside videos; auto takes videos when at least three are labelled."""
-    train: Fraction = 0.6
+    """Whole videos, or time blocks inside videos; auto: videos if three or more have labels."""
+    train: float = Field(0.6, gt=0, le=1)
     """Share of the scored frames to learn from."""
-    val: Fraction = 0.2
+    val: float = Field(0.2, gt=0, le=1)
     """Share for choosing the best weights and the thresholds."""
     test: Fraction = 0.2
     """Share kept for the final scores; 0 leaves it out."""
     guard_frames: int = Field(30, ge=0)
     """Frames left unused between time blocks of different parts, so that neighbours cannot leak."""
-    block_frames: int | None = Field(None, ge=2)
+    block_frames: OptionalInt = Field(None, ge=2)
     """Length of a time block in frames; none chooses it from the length of the videos."""
 
 
@@ -93,7 +102,7 @@ class TrainConfig(Settings):
     learning_rate: float = Field(1e-4, gt=0)
     """Adam's step size after the warm-up."""
     schedule: Literal["cosine", "plateau"] = "cosine"
-    """Cosine fall to one hundredth over all steps, or a cut to a tenth when validation stops improving."""
+    """Cosine fall to one hundredth, or cuts to a tenth when validation stops improving."""
     warmup_steps: int = Field(500, ge=0)
     """Steps of linear rise at the start; at most a tenth of all steps are used for it."""
     validate_every: int = Field(1000, ge=1)
@@ -108,7 +117,7 @@ class TrainConfig(Settings):
     """Running mean of the weights, used for validation and kept; 0 turns it off."""
     gradient_clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 turns clipping off."""
-    workers: int | None = Field(None, ge=0)
+    workers: OptionalInt = Field(None, ge=0)
     """Processes that read clips; none means 0 on a CPU and 4 beside a GPU."""
     precision: Precision = "auto"
     """Number format of the network: auto takes bf16 where the device is built for it, else fp32."""
@@ -170,7 +179,7 @@ class FeaturesConfig(Settings):
     model: ResNet18Config = ResNet18Config()
     """Backbone of both streams."""
     start_weights: str = "torchvision"
-    """`torchvision` downloads ImageNet weights, `none` starts at random, anything else is a state-dict file."""
+    """`torchvision` downloads ImageNet weights, `none` starts at random; else a state-dict file."""
     loss: ClassifierLossConfig = ClassifierLossConfig()
     """Focal loss."""
     l2sp_start: float = Field(1e-5, ge=0)
@@ -186,7 +195,7 @@ class FeaturesConfig(Settings):
     train: TrainConfig = TrainConfig(schedule="plateau", steps=20_000)
     """Pace of training; `phases` decides the steps."""
     precision: Precision = "auto"
-    """Number format of extraction: auto takes bf16 or fp16 where the device is built for it, else fp32."""
+    """Number format of extraction: auto takes bf16 or fp16 on a device built for it, else fp32."""
     batch_size: int = Field(16, ge=1)
     """Frames per step of extraction."""
 
@@ -268,23 +277,40 @@ def load_config(
         >>> load_config(overrides=["frames.height=128"]).frames.height
         128
     """
+    changes: dict[str, Any] = {}
+    for text in overrides:
+        changes = merge_layers(changes, _override(text))
+    layers = {
+        f"preset {preset}": _preset(preset),
+        "project.yaml: settings": project_settings or {},
+        "--set": changes,
+    }
     merged: dict[str, Any] = {}
-    for layer in (_preset(preset), project_settings or {}, *map(_override, overrides)):
-        merged = _merge(merged, layer)
-    return parse_config(merged)
+    for where, layer in layers.items():
+        merged = merge_layers(merged, layer)
+        config = parse_config(merged, where)
+    return config
 
 
-def parse_config(values: Mapping[str, Any]) -> Config:
-    """Checked settings from nested plain values, as kept in a run folder."""
+def parse_config(values: Mapping[str, Any], where: object = None) -> Config:
+    """Checked settings from nested plain values, as kept in a run folder; gaps are defaults.
+
+    Args:
+        values: Section -> setting -> value.
+        where: Named in the error.
+
+    Raises:
+        UsageError: An unknown key or a value that is not valid.
+    """
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(fill_gaps(Config(), values))
     except ValidationError as error:
-        raise _explain(error) from error
+        raise _explain(error, where) from error
 
 
 def setting_rows(prefix: str = "") -> list[tuple[str, str, str, str]]:
     """(key, type, default, meaning) of every setting whose key starts with `prefix`."""
-    return [row for row in _rows(Config, Config(), "") if row[0].startswith(prefix)]
+    return [row for row in describe_settings(Config()) if row[0].startswith(prefix)]
 
 
 def _preset(name: str | None) -> dict[str, Any]:
@@ -302,14 +328,20 @@ def _override(text: str) -> dict[str, Any]:
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise UsageError(f'"{text}" is not KEY=VALUE', do="write e.g. --set frames.height=128")
-    nested: Any = _read_value(value)
+    nested: Any = _read_value(text, value)
     for part in reversed(key.strip().split(".")):
         nested = {part: nested}
     return nested
 
 
-def _read_value(text: str) -> Any:
-    value = yaml.safe_load(text)
+def _read_value(override: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f'the value of "{override}" cannot be read',
+            do="write a number, a word, or a list such as [0.1, 0.2, 0.4]",
+        ) from error
     if isinstance(value, str):  # YAML reads 1e-4 as text
         try:
             return float(value)
@@ -318,42 +350,36 @@ def _read_value(text: str) -> Any:
     return value
 
 
-def _merge(base: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in layer.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _explain(error: ValidationError) -> UsageError:
+def _explain(error: ValidationError, where: object) -> UsageError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = _dotted([str(part) for part in first["loc"]])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, [row[0] for row in setting_rows()], n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "list them with: pixelethogram settings"
-        return UsageError(f"there is no setting {key}", do=hint)
+        return UsageError(f"there is no setting {key}", where=where, do=_nearest(key))
     return UsageError(
         f"setting {key} = {first['input']!r} is not valid: {first['msg']}",
-        do=f"see: pixelethogram settings {key.split('.')[0]}",
+        where=where,
+        do=f"see: pixelethogram settings {key}",
     )
 
 
-def _rows(
-    model: type[BaseModel], values: BaseModel, prefix: str
-) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
-        value = getattr(values, name)
-        if isinstance(value, BaseModel):
-            yield from _rows(type(value), value, f"{prefix}{name}.")
-        else:
-            default = json.dumps(value) if value is not None else "none"
-            yield f"{prefix}{name}", _type_name(field.annotation), default, field.description or ""
+def _nearest(key: str) -> str:
+    """What to do about a key that does not exist."""
+    rows = [row[0].split(".") for row in setting_rows()]
+    known = {".".join(parts[:end]) for parts in rows for end in range(1, len(parts) + 1)}
+    if key in known:  # but not of the network that was chosen
+        return f"see which network has it: pixelethogram settings {key}"
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "list them with: pixelethogram settings"
 
 
-def _type_name(annotation: Any) -> str:
-    if choices := get_args(annotation):
-        return " | ".join(
-            "none" if c is type(None) else getattr(c, "__name__", str(c)) for c in choices
-        )
-    return getattr(annotation, "__name__", str(annotation))
+def _dotted(location: Sequence[str]) -> str:
+    """Key of a setting from pydantic's location.
+
+    That has a network's name after `model`, and a position behind a list.
+    """
+    before = ("", *location)
+    return ".".join(
+        part
+        for previous, part in zip(before, location, strict=False)
+        if not (part.isdigit() or (previous == "model" and part in SEQUENCE_MODELS))
+    )

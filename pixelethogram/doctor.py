@@ -68,8 +68,8 @@ def _torchvision() -> Finding:
 
 def _device() -> Finding:
     try:
-        from pixelethogram.training.fit import choose_device, choose_precision
-    except (ImportError, OSError, RuntimeError) as error:
+        from pixelethogram.training.device import choose_device, choose_precision
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         return Finding("device", "unknown", f"mend torch first ({error})")
     device = choose_device()
     advice = (

@@ -29,6 +29,10 @@ class PartScores:
     scores: Scores
     chance: dict[str, float | list[float]]
     """Macro F1 and F1 per behavior of circularly shifted labels."""
+    labels: list[np.ndarray]
+    """(T, K) of every stretch of the part."""
+    present: list[np.ndarray]
+    """(T, K) bool of every stretch of the part, the prediction."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +103,8 @@ def evaluate(
                 behaviors,
             ),
             chance_scores(cut[part], found, settings.chance_repetitions, seed),
+            cut[part],
+            found,
         )
     return Evaluation(decision, parts)
 

@@ -1,7 +1,7 @@
 """Batch inference: recordings that are in no project in, ethograms out.
 
-Read `predict_video` first: it is the whole product in a few lines. One recording that cannot be read
-is reported at the end and never stops the others; what is done is skipped when run again.
+Read `predict_video` first: it is the whole product in a few lines. One recording that cannot be
+read is reported at the end and never stops the others; what is done is skipped when run again.
 """
 
 from __future__ import annotations
@@ -258,9 +258,9 @@ def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult
             where=stamp,
             do="add --overwrite to replace it, or choose another folder with --out",
         )
-    if record["sha256"] != sha256:
-        return None
     ethogram_csv = stamp.with_name(f"{source.name}.ethogram.csv")
+    if record["sha256"] != sha256 or not ethogram_csv.is_file():
+        return None
     return VideoResult(source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"])
 
 

@@ -61,9 +61,11 @@ def describe_labels(ethogram: Ethogram) -> str:
 
 
 def _add_one(project: Project, source: Path, copy: bool, overwrite: bool) -> str:
+    source = source.resolve()  # "." has no name
     video, is_new = add_video(project, source, copy=copy)
     lines = [f"{video.name}: {_describe_video(video)}" + ("" if is_new else " (was there already)")]
-    labels = source.with_name(source.stem + LABELS_SUFFIX)
+    name = source.name if source.is_dir() else source.stem
+    labels = source.with_name(name + LABELS_SUFFIX)
     if labels.is_file():
         ethogram = import_labels(project, video, labels, overwrite=overwrite)
         lines.append(f"  labels: {describe_labels(ethogram)}")

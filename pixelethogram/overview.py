@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from pixelethogram.project import Project, Video
-from pixelethogram.runs import STAGES, find_runs
+from pixelethogram.runs import STAGES, Stage, find_runs
 from pixelethogram.store import array_file
 
 
@@ -42,20 +42,19 @@ def build_overview(project: Project) -> Overview:
             if ethogram
             else [None] * len(project.behaviors)
         )
-        part = "+".join(parts.get(video.name, [])) or None
-        rows.append([video.name, part, video.num_frames, scored, *counts])
+        found = "+".join(parts.get(video.name, [])) or None
+        rows.append([video.name, found, video.num_frames, scored, *counts])
     lines = [_describe_runs(project, stage) for stage in STAGES]
     command = _next_command(project, bool(rows), bool(labels))
     columns = ["video", "part", "frames", "scored", *project.behaviors]
     return Overview(columns, rows, [*lines, f"next: {command}"], command)
 
 
-def _describe_runs(project: Project, stage: str) -> str:
-    finished = find_runs(project.runs, stage)  # type: ignore[arg-type]
-    broken_off = find_runs(project.runs, stage, finished=False)  # type: ignore[arg-type]
-    text = f"{stage}: {len(finished)} finished" + (
-        f", newest {finished[-1].id}" if finished else ""
-    )
+def _describe_runs(project: Project, stage: Stage) -> str:
+    finished = find_runs(project.runs, stage)
+    broken_off = find_runs(project.runs, stage, finished=False)
+    text = f"{stage}: {len(finished)} finished"
+    text += f", newest {finished[-1].id}" if finished else ""
     if broken_off:
         text += f"; {len(broken_off)} broken off (the same command goes on with it)"
     return text

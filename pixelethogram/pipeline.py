@@ -1,8 +1,9 @@
-"""The drawing of the package as code: the only module that sees all stages of a project.
+"""The drawing of the package as code: the steps from labelled videos to ethograms and scores.
 
 ::
 
-    videos, labels ─► train flow ─► train features ─► extract ─► train sequence ─► predict ─► evaluate
+    videos, labels ─► train flow ─► train features ─► extract ─► train sequence
+                                                                      ─► predict ─► evaluate
 
 Every step takes a project and settings, leaves something on disk that counts only when whole, and
 can be called again after a kill.
@@ -11,89 +12,73 @@ can be called again after a kill.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pixelethogram.config import Config
-from pixelethogram.errors import InputError, UsageError
+from pixelethogram.errors import InputError
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
-from pixelethogram.evaluation import Evaluation, evaluate, plot_evaluation
+from pixelethogram.evaluation import Evaluation, evaluate
 from pixelethogram.features.extract import extract_to_file
-from pixelethogram.features.train import (
-    FeaturesData,
-    load_features,
-    scored_frames,
-    stratified_frames,
-    train_features,
-)
-from pixelethogram.flow.train import FlowData, load_flow, sample_clip_frames, train_flow
-from pixelethogram.frames.clips import ClipDataset
-from pixelethogram.frames.proxy import ProxyFile, build_proxy, proxy_path
-from pixelethogram.frames.statistics import Statistics, pool_statistics
-from pixelethogram.progress import Progress
+from pixelethogram.features.train import load_features
+from pixelethogram.flow.train import load_flow
+from pixelethogram.lineage import PARENT, find_broken_off, find_up_to_date, start_stage
 from pixelethogram.project import Project, Video
-from pixelethogram.runs import STAGES, Run, Stage, find_runs, finish_run, latest_run, start_run
-from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.sequence.predict import predict_probabilities
-from pixelethogram.sequence.train import SequenceData, load_sequence, train_sequence
+from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run
+from pixelethogram.sequence.train import load_sequence
 from pixelethogram.splits import solve_splits
+from pixelethogram.stages import Job, predict_cached, read_features, reload_stage, run_stage
 from pixelethogram.store import ArrayReader, ArrayWriter, array_file
 from pixelethogram.training.classifier import to_probabilities
 
-Span = tuple[int, int, int]  # video number, start, stop
 FEATURES_LOGITS = {
     "features": "logits",
     "spatial stream": "spatial_logits",
     "flow stream": "flow_logits",
 }
-
 DRY_RUN_ABOVE = 300  # steps; longer trainings are tried with two steps first
-UNLABELLED_VAL = 0.2  # share of each video that validates the flow when nothing is labelled
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What every step needs to know."""
-
-    project: Project
-    config: Config
-    device: str
-    progress: Progress
-    resume: bool = True
-    """Go on with a broken-off run of the same settings and data."""
 
 
 def train_all(job: Job) -> Run:
-    """All stages in order; finished ones with the same settings, videos and labels are kept."""
+    """All stages in order; one whose newest run has the same inputs is not trained again."""
+    split_project(job)
     for stage in STAGES:
-        run = _find_same(job, stage, finished=True) if job.resume else None
+        run = find_up_to_date(job.project, job.config, stage) if job.resume else None
         if run is None:
-            run = train_stage(job, stage)
+            train_stage(job, stage)
         else:
             job.progress.message(f"{stage}: run {run.id} is up to date")
         if stage == "features":
             extract_project(job)
-    predict_project(job)
-    return run
+    return predict_project(job)
 
 
 def train_stage(job: Job, stage: Stage) -> Run:
     """Train one stage; a long training is tried with two steps first."""
     split_project(job)
+    run = find_broken_off(job.project, job.config, stage) if job.resume else None
+    if run is not None:
+        job.progress.message(f"going on with {stage} run {run.id}")
+        return run_stage(job, run)
     if max(_planned_steps(job.config, stage)) > DRY_RUN_ABOVE:
         try_stage(job, stage)
-    broken_off = _find_same(job, stage, finished=False) if job.resume else None
-    if broken_off is not None:
-        job.progress.message(f"going on with {stage} run {broken_off.id}")
-    run = broken_off or _start(job, stage, job.project.runs)
-    return TRAINERS[stage](job, run)
+    return run_stage(job, start_stage(job.project, job.config, stage, job.project.runs))
+
+
+def try_all(job: Job) -> None:
+    """Dry run of every stage whose earlier stages are trained."""
+    for stage in STAGES:
+        parent = PARENT.get(stage)
+        if parent and not find_runs(job.project.runs, parent):
+            job.progress.message(f"{stage} is not tried: it needs a finished {parent} run")
+        else:
+            try_stage(job, stage)
 
 
 def try_stage(job: Job, stage: Stage) -> None:
@@ -102,10 +87,10 @@ def try_stage(job: Job, stage: Stage) -> None:
     job.progress.message(f"dry run of {stage}: two steps, validation, save, reload")
     short = dataclasses.replace(job, config=_shorten(job.config, stage), resume=False)
     with tempfile.TemporaryDirectory() as folder:
-        run = TRAINERS[stage](short, _start(short, stage, Path(folder)))
+        run = run_stage(short, start_stage(job.project, short.config, stage, Path(folder)))
         if not run.finished:
             raise RuntimeError(f"{stage} dry run left no results")
-        _load(stage, run, job)
+        reload_stage(job, run)
 
 
 def split_project(job: Job) -> None:
@@ -171,7 +156,7 @@ def predict_project(job: Job) -> Run:
     for video in job.project.videos():
         target = array_file(video.folder, "sequence", run.id)
         if not target.exists():
-            probabilities = _predict_cached(video, features_run, model, run.exclusive)
+            probabilities = predict_cached(video, features_run, model, exclusive=run.exclusive)
             with ArrayWriter(target, {"run": run.id, "behaviors": list(run.behaviors)}) as writer:
                 writer.append(probabilities=probabilities)
                 writer.finish()
@@ -184,11 +169,14 @@ def predict_project(job: Job) -> Run:
 def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
     """Scores of the sequence model and, without temporal context, of the features and each stream.
 
-    The parts are those that the run was trained with.
+    Judged are the val and test parts as they are now; a video keeps its part for good.
     """
     run = run or latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
-    labels = {name: value.values for name, value in job.project.read_labels().items()}
+    splits = job.project.splits
+    judged = {segment.video for segments in splits.values() for segment in segments}
+    ethograms = job.project.read_labels()
+    labels = {name: ethograms[name].values for name in ethograms if name in judged}
     videos = [job.project.video(name) for name in labels]
     found: dict[str, dict[str, np.ndarray]] = {
         "sequence": {video.name: read_probabilities(video, run) for video in videos}
@@ -196,7 +184,7 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
     for name, array in FEATURES_LOGITS.items():
         found[name] = {
             video.name: _logits_to_probabilities(
-                _read_array(video, features_run, array), run.exclusive
+                read_features(video, features_run, array), run.exclusive
             )
             for video in videos
         }
@@ -204,7 +192,7 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
         name: evaluate(
             labels,
             probabilities,
-            job.project.splits,
+            splits,
             run.behaviors,
             exclusive=run.exclusive,
             settings=run.config.ethogram,
@@ -216,215 +204,20 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
 
 
 def read_probabilities(video: Video, run: Run) -> np.ndarray:
-    """(T, K) of a project video, as `predict_project` left them."""
-    with ArrayReader(array_file(video.folder, "sequence", run.id), video.num_frames) as arrays:
-        return arrays.read("probabilities")
+    """(T, K) of a project video, as `predict_project` left them.
 
-
-def prepare_proxies(job: Job, videos: Sequence[Video]) -> list[Path]:
-    """Proxy of each video at the training size; missing ones are made now."""
-    frames = job.config.frames
-    paths = [proxy_path(video.folder, frames.height, frames.width, frames.fit) for video in videos]
-    for video, path in zip(videos, paths, strict=True):
-        if path.exists():
-            continue
-        job.progress.start(f"proxy of {video.name}", video.num_frames)
-        with video.open() as source:
-            build_proxy(source, path, frames.height, frames.width, frames.fit, job.progress)
-        job.progress.finish()
-    return paths
-
-
-def _train_flow(job: Job, run: Run) -> Run:
-    videos = job.project.videos()
-    proxies = prepare_proxies(job, videos)
-    train, val = _flow_spans(job.project, videos)
-    length = job.config.flow.model.clip_length
-    statistics = _pool([proxies[number] for number in sorted({video for video, *_ in train})])
-    number, seed = job.config.flow.validation_clips, job.config.seed
-    data = FlowData(
-        ClipDataset(proxies, sample_clip_frames(train, 10**9, seed), length),
-        ClipDataset(proxies, sample_clip_frames(val, number, seed), length),
-        statistics,
-    )
-    return train_flow(run, data, job.config, device=job.device, progress=job.progress)
-
-
-def _train_features(job: Job, run: Run) -> Run:
-    flow_run = Run(job.project.runs / "flow" / run.record["parents"]["flow"])
-    _check_same_frames(flow_run.config, job.config)
-    videos, labels, spans = _labelled(job.project)
-    proxies = prepare_proxies(job, videos)
-    length, seed = job.config.flow.model.clip_length, job.config.seed
-    train = scored_frames(labels, spans["train"])
-    val = stratified_frames(labels, spans["val"], job.config.features.validation_frames, seed)
-    data = FeaturesData(
-        ClipDataset(proxies, train, length, labels),
-        ClipDataset(proxies, val, length, labels),
-        np.stack([labels[video][frame] for video, frame in train]),
-        _pool([proxies[number] for number in sorted({video for video, *_ in spans["train"]})]),
-        job.project.behaviors,
-        job.project.exclusive,
-    )
-    flow = load_flow(flow_run)
-    return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)
-
-
-def _train_sequence(job: Job, run: Run) -> Run:
-    features_run = Run(job.project.runs / "features" / run.record["parents"]["features"])
-    videos, labels, spans = _labelled(job.project)
-    stretches = {
-        part: [
-            (
-                _read_array(videos[number], features_run, "features", start, stop),
-                labels[number][start:stop],
-            )
-            for number, start, stop in spans[part]
-        ]
-        for part in ("train", "val")
-    }
-    data = SequenceData(
-        stretches["train"], stretches["val"], job.project.behaviors, job.project.exclusive
-    )
-    trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
-    evaluation = evaluate(
-        {video.name: values for video, values in zip(videos, labels, strict=True)},
-        {
-            video.name: _predict_cached(video, features_run, trained.model, run.exclusive)
-            for video in videos
-        },
-        job.project.splits,
-        job.project.behaviors,
-        exclusive=job.project.exclusive,
-        settings=job.config.ethogram,
-        seed=job.config.seed,
-    )
-    results = {
-        "fit": trained.result.to_dict(),
-        "decision": evaluation.decision.to_dict(),
-        "scores": evaluation.to_dict(),
-    }
-    plot_evaluation(evaluation, run.folder / "scores.png")
-    finish_run(run, trained.model.state_dict(), results)
-    return run
-
-
-TRAINERS: dict[Stage, Callable[[Job, Run], Run]] = {
-    "flow": _train_flow,
-    "features": _train_features,
-    "sequence": _train_sequence,
-}
-
-
-def _start(job: Job, stage: Stage, runs: Path) -> Run:
-    """A new run folder that names its parents, its parts and the fingerprint of its inputs."""
-    project = job.project
-    videos: dict[str, list[str]] = {}
-    for part, segments in project.splits.items():
-        videos[part] = sorted({segment.video for segment in segments})
-    return start_run(
-        runs,
-        stage,
-        job.config,
-        behaviors=project.behaviors,
-        exclusive=project.exclusive,
-        parents=_parents(project, stage),
-        videos=videos,
-        fingerprint=_fingerprint(job, stage),
-    )
-
-
-def _parents(project: Project, stage: Stage) -> dict[str, str]:
-    """Ids of the newest finished runs of the stages before; a missing one is an error."""
-    parents: dict[str, str] = {}
-    if stage == "features":
-        parents["flow"] = latest_run(project.runs, "flow").id
-    if stage == "sequence":
-        parents["features"] = latest_run(project.runs, "features").id
-    return parents
-
-
-def _find_same(job: Job, stage: Stage, *, finished: bool) -> Run | None:
-    """Newest run of exactly these settings, parents, videos, labels and splits."""
-    earlier = STAGES[: STAGES.index(stage)]
-    if any(not find_runs(job.project.runs, before) for before in earlier):
-        return None
-    wanted = _fingerprint(job, stage)
-    runs = find_runs(job.project.runs, stage, finished=finished)
-    same = [run for run in runs if run.record["fingerprint"] == wanted]
-    return same[-1] if same else None
-
-
-def _fingerprint(job: Job, stage: Stage) -> str:
-    """Hash of everything that the result of a stage depends on."""
-    project, config = job.project, job.config.model_dump(mode="json")
-    sections = ("seed", "frames", *STAGES[: STAGES.index(stage) + 1])
-    inputs: dict[str, Any] = {
-        "stage": stage,
-        "settings": {name: config[name] for name in sections},
-        "parents": _parents(project, stage),
-        "videos": [video.sha256 for video in project.videos()],
-        "splits": {
-            part: [dataclasses.astuple(segment) for segment in segments]
-            for part, segments in project.splits.items()
-        },
-    }
-    if stage != "flow":
-        inputs["behaviors"] = [*project.behaviors, project.exclusive]
-        inputs["labels"] = {
-            name: hashlib.sha256(value.values.tobytes()).hexdigest()
-            for name, value in project.read_labels().items()
-        }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _labelled(
-    project: Project,
-) -> tuple[list[Video], list[np.ndarray], dict[str, list[Span]]]:
-    """Labelled videos, their labels, and the spans (video number, start, stop) of each part."""
-    ethograms = project.read_labels()
-    if not ethograms:
-        raise InputError(
-            "no video has labels",
-            where=project.folder,
-            do=f'put labels.csv into the video folders, or: pixelethogram import "{project.folder}" FILE',
-        )
-    videos = [project.video(name) for name in ethograms]
-    number = {video.name: index for index, video in enumerate(videos)}
-    spans = {
-        part: [(number[each.video], each.start, each.stop) for each in segments]
-        for part, segments in project.splits.items()
-    }
-    return videos, [value.values for value in ethograms.values()], spans
-
-
-def _flow_spans(project: Project, videos: Sequence[Video]) -> tuple[list[Span], list[Span]]:
-    """Training and validation spans of the flow: the parts, and unlabelled videos to train on.
-
-    Where nothing is labelled, the last fifth of every video validates.
+    Raises:
+        InputError: The video has not been predicted with this run.
     """
-    if not videos:
+    path = array_file(video.folder, "sequence", run.id)
+    if not path.exists():
         raise InputError(
-            "the project has no videos",
-            where=project.folder,
-            do=f'pixelethogram add "{project.folder}" VIDEO_OR_FOLDER',
+            f"{video.name} has not been predicted with run {run.id}",
+            where=path,
+            do=f'pixelethogram predict "{run.folder.parents[2]}"',
         )
-    number = {video.name: index for index, video in enumerate(videos)}
-    spans = {
-        part: [(number[each.video], each.start, each.stop) for each in segments]
-        for part, segments in project.splits.items()
-    }
-    if spans.get("val"):
-        labelled = {video for found in spans.values() for video, *_ in found}
-        free = [(n, 0, v.num_frames) for n, v in enumerate(videos) if n not in labelled]
-        return spans["train"] + free, spans["val"]
-    cuts = [max(1, round(video.num_frames * (1 - UNLABELLED_VAL))) for video in videos]
-    train = [(n, 0, cut) for n, cut in enumerate(cuts)]
-    val = [
-        (n, min(cut, v.num_frames - 1), v.num_frames)
-        for (n, cut), v in zip(enumerate(cuts), videos, strict=True)
-    ]
-    return train, val
+    with ArrayReader(path, video.num_frames) as arrays:
+        return arrays.read("probabilities")
 
 
 def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -447,15 +240,6 @@ def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[st
             "comparable with earlier runs)",
         )
     return {video: next(iter(found)) for video, found in parts.items() if video in labels}
-
-
-def _check_same_frames(flow: Config, now: Config) -> None:
-    if flow.frames != now.frames or flow.flow.model != now.flow.model:
-        raise UsageError(
-            f"the flow network was trained on frames of {flow.frames.height} x {flow.frames.width} "
-            f"({flow.flow.model.name}), now they are {now.frames.height} x {now.frames.width}",
-            do="train the flow again with these settings: pixelethogram train flow PROJECT ...",
-        )
 
 
 def _planned_steps(config: Config, stage: Stage) -> list[int]:
@@ -481,51 +265,9 @@ def _shorten(config: Config, stage: Stage) -> Config:
     return config.model_copy(update={stage: section.model_copy(update=update)})
 
 
-def _load(stage: Stage, run: Run, job: Job) -> None:
-    """Read a finished run back as prediction would; raises when that fails."""
-    if stage == "flow":
-        load_flow(run)
-    elif stage == "features":
-        load_features(run, load_flow(latest_run(job.project.runs, "flow")))
-    else:
-        load_sequence(run)
-
-
-def _pool(proxies: Sequence[Path]) -> Statistics:
-    return pool_statistics(ProxyFile(path).statistics for path in proxies)
-
-
 def _has_arrays(video: Video, stage: Stage, run: Run) -> bool:
     return array_file(video.folder, stage, run.id).exists()
 
 
-def _read_array(
-    video: Video, run: Run, name: str, start: int = 0, stop: int | None = None
-) -> np.ndarray:
-    """Rows of an array that `extract_project` left; a missing file is an error that says what to do."""
-    path = array_file(video.folder, "features", run.id)
-    if not path.exists():
-        raise InputError(
-            f"{video.name} has no features of run {run.id}",
-            where=path,
-            do=f'pixelethogram extract "{run.folder.parents[2]}"',
-        )
-    with ArrayReader(path, video.num_frames) as arrays:
-        return arrays.read(name, start, stop)
-
-
-def _predict_cached(
-    video: Video, features_run: Run, model: NormalizedSequence, exclusive: bool
-) -> np.ndarray:
-    return predict_probabilities(
-        model,
-        lambda start, stop: _read_array(video, features_run, "features", start, stop),
-        video.num_frames,
-        exclusive=exclusive,
-    )
-
-
 def _logits_to_probabilities(logits: np.ndarray, exclusive: bool) -> np.ndarray:
-    import torch
-
     return to_probabilities(torch.from_numpy(logits), exclusive).numpy()

@@ -30,12 +30,14 @@ import numpy as np
 
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.frames.image_folder import IMAGE_SUFFIXES
 from pixelethogram.frames.source import FrameSource, open_frames
 from pixelethogram.frames.video import FrameTable, read_frame_table, write_frame_table
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
 HASHED_BYTES = 1 << 20
+FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +86,20 @@ class Video:
         """The recording itself.
 
         Raises:
-            InputError: It is neither where it was nor at the same place relative to the project.
+            InputError: It is neither where it was nor at the same place relative to the project,
+                or another recording has taken its place.
         """
         relative = (self.folder / self.info["relative_source"]).resolve()
-        candidates = [relative, Path(self.info["source"])]
-        for path in candidates:
-            if path.exists():
+        candidates = list(dict.fromkeys([relative, Path(self.info["source"])]))
+        present = [path for path in candidates if path.exists()]
+        for path in present:
+            if hash_recording(path) == self.sha256:
                 return path
         raise InputError(
-            f"the recording of {self.name} is gone",
-            where=" or ".join(map(str, candidates)),
-            why="the video or the project was moved",
-            do=f"put it back, or write its path into {self.folder / 'video.yaml'} (source)",
+            f"the recording of {self.name} is {'another one now' if present else 'gone'}",
+            where=" or ".join(map(str, present or candidates)),
+            why="the video or the project was moved, or the file was replaced",
+            do="put it back, or add it from where it is now: pixelethogram add PROJECT VIDEO",
         )
 
     def open(self) -> FrameSource:
@@ -155,14 +159,21 @@ class Project:
     @property
     def splits(self) -> dict[str, list[Segment]]:
         """Part -> stretches of video; empty until the first training."""
-        return {
-            part: [
-                Segment(video, start, stop)
-                for video, spans in (videos or {}).items()
-                for start, stop in spans
-            ]
-            for part, videos in (self.record.get("splits") or {}).items()
-        }
+        try:
+            return {
+                part: [
+                    Segment(video, int(start), int(stop))
+                    for video, spans in (videos or {}).items()
+                    for start, stop in spans
+                ]
+                for part, videos in (self.record.get("splits") or {}).items()
+            }
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"`splits` cannot be read: {error}",
+                where=self.folder / "project.yaml",
+                do="delete `splits` there; the next training solves it anew",
+            ) from error
 
     def videos(self) -> list[Video]:
         """All videos, sorted by name."""
@@ -206,15 +217,14 @@ def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = 
         UsageError: Empty, repeated or impossible behavior names.
         InputError: There is already something in the folder.
     """
-    record = {"behaviors": [name.strip() for name in behaviors], "exclusive": exclusive}
+    names = [name.strip() for name in behaviors]
+    record: dict[str, Any] = {"behaviors": names, "exclusive": exclusive}
     try:
         _check_record(record, "--behaviors")
     except InputError as error:
-        raise UsageError(error.what, do=error.do) from error
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            "the folder is not empty", where=folder, do="choose a new name, or empty it yourself"
-        )
+        raise UsageError(error.what, why=error.why, do=error.do) from error
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise InputError("there is something here already", where=folder, do="choose a new name")
     (folder / "videos").mkdir(parents=True)
     write_yaml(folder / "project.yaml", {**record, "settings": {}})
     return Project(folder)
@@ -240,20 +250,17 @@ def add_video(project: Project, source: Path, *, copy: bool = False) -> tuple[Vi
     sha256 = hash_recording(source)
     if (folder / "video.yaml").is_file():
         return _existing_video(Video(folder), sha256, source), False
-    folder.mkdir(parents=True, exist_ok=True)
-    if copy:
-        source = _copy_recording(source, folder)
     with open_frames(source) as frames:
         table = frames.scan()
         info = {
-            "source": str(source),
-            "relative_source": os.path.relpath(source, folder),
             "sha256": sha256,
             "num_frames": frames.num_frames,
             "fps": round(float(frames.fps), 6),
             "height": frames.height,
             "width": frames.width,
         }
+    folder.mkdir(parents=True, exist_ok=True)
+    info |= _place(_copy_recording(source, folder) if copy else source, folder)
     if isinstance(table, FrameTable):
         write_frame_table(table, folder / "frame_table.npz")
         info |= {"num_damaged": table.num_damaged, "variable_rate": table.variable_rate}
@@ -272,25 +279,23 @@ def import_labels(
     ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
     if project.exclusive:
         _check_exclusive(ethogram, path)
-    old = video.read_labels(project.behaviors)
-    if old is not None and not np.array_equal(old.values, ethogram.values) and not overwrite:
-        raise InputError(
-            f"{video.name} has other labels already",
-            where=video.labels_path,
-            do="add --overwrite to replace them; the old ones are kept as labels.old.csv",
-        )
-    if old is not None and overwrite:
-        write_csv(old, video.folder / "labels.old.csv")
-    write_csv(ethogram, video.labels_path)
+    if not overwrite:
+        _refuse_other_labels(project, video, ethogram)
+    fresh = video.folder / "labels.new.csv"
+    write_csv(ethogram, fresh)
+    if video.labels_path.exists() and video.labels_path.read_bytes() != fresh.read_bytes():
+        video.labels_path.replace(video.folder / "labels.old.csv")
+    fresh.replace(video.labels_path)
     return ethogram
 
 
 def hash_recording(source: Path) -> str:
-    """Quick fingerprint: sha256 over size, first and last megabyte (names and sizes for a folder)."""
+    """Quick sha256: size, first and last megabyte; of a folder the names and sizes of pictures."""
     digest = hashlib.sha256()
     if source.is_dir():
         for entry in sorted(source.iterdir()):
-            digest.update(f"{entry.name}:{entry.stat().st_size}\n".encode())
+            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith("."):
+                digest.update(f"{entry.name}:{entry.stat().st_size}\n".encode())
         return digest.hexdigest()
     try:
         with source.open("rb") as file:
@@ -314,7 +319,20 @@ def _existing_video(video: Video, sha256: str, source: Path) -> Video:
             why=f"videos are named after their files; that one came from {video.info['source']}",
             do="rename the file, then add it again",
         )
-    return video
+    try:
+        video.source  # noqa: B018 - raises when it is gone
+    except InputError:  # and here it is again
+        write_yaml(video.folder / "video.yaml", video.info | _place(source, video.folder))
+    return Video(video.folder)
+
+
+def _place(source: Path, folder: Path) -> dict[str, str]:
+    """Where a recording lies, for the day when the project, or all of it, was moved."""
+    try:
+        relative = os.path.relpath(source, folder)
+    except ValueError:  # another drive (Windows)
+        relative = str(source)
+    return {"source": str(source), "relative_source": Path(relative).as_posix()}
 
 
 def _copy_recording(source: Path, folder: Path) -> Path:
@@ -328,22 +346,43 @@ def _copy_recording(source: Path, folder: Path) -> Path:
     return target
 
 
+def _refuse_other_labels(project: Project, video: Video, new: Ethogram) -> None:
+    old = video.read_labels(project.behaviors)
+    if old is not None and not np.array_equal(old.values, new.values):
+        raise InputError(
+            f"{video.name} has other labels already",
+            where=video.labels_path,
+            do="add --overwrite to replace them; the old ones are kept as labels.old.csv",
+        )
+
+
+RECORD_KEYS: dict[str, tuple[type, ...]] = {
+    "behaviors": (list,),
+    "exclusive": (bool,),
+    "settings": (dict, type(None)),
+    "splits": (dict, type(None)),
+}
+
+
 def _check_record(record: Any, where: object) -> None:
-    known = {"behaviors", "exclusive", "settings", "splits"}
     if not isinstance(record, dict) or not record.get("behaviors"):
         raise InputError("no behaviors are given", where=where, do="name at least one behavior")
-    if unknown := set(record) - known:
-        raise InputError(
-            f"unknown key {sorted(unknown)[0]!r}", where=where, do=f"known: {sorted(known)}"
-        )
+    for key, value in record.items():
+        if key not in RECORD_KEYS:
+            known = ", ".join(RECORD_KEYS)
+            raise InputError(f'unknown key "{key}"', where=where, do=f"known: {known}")
+        if not isinstance(value, RECORD_KEYS[key]):
+            kind = RECORD_KEYS[key][0].__name__
+            raise InputError(f"{key}: {value!r} is not a {kind}", where=where, do="mend it")
     names = record["behaviors"]
     for name in names:
-        if not isinstance(name, str) or not name.strip() or name in {"frame", "background"}:
+        if not isinstance(name, str) or name != name.strip() or name in FORBIDDEN_NAMES:
             raise InputError(
                 f"{name!r} cannot be the name of a behavior",
                 where=where,
-                why='names are texts; "frame" and "background" have a meaning of their own',
-                do="choose another name",
+                why='names are texts without outer spaces; "frame" and "background" mean something '
+                "else, and YAML reads yes, no, on and off as true and false",
+                do="choose another name, or put it in quotes",
             )
     if len(set(names)) < len(names):
         raise InputError("two behaviors have the same name", where=where, do="rename one")
@@ -353,7 +392,7 @@ def _check_exclusive(ethogram: Ethogram, path: Path) -> None:
     both = (ethogram.values == 1).sum(axis=1) > 1
     if both.any():
         raise InputError(
-            f"two behaviors at once on {int(both.sum())} frames, first on frame {int(both.argmax())}",
+            f"two behaviors at once on {int(both.sum())} frames, first on frame {both.argmax()}",
             where=path,
             why="the project is exclusive: at most one behavior per frame",
             do="mend the labels, or set exclusive: false in project.yaml",

@@ -2,12 +2,12 @@
 
 ::
 
-    <runs>/<stage>/<id>/run.yaml      stage, parents, behaviors, videos, versions, times    written FIRST
+    <runs>/<stage>/<id>/run.yaml      stage, parents, behaviors, videos, versions, time: a run
                         config.yaml   resolved settings
                         metrics.csv   one row per validation
                         checkpoints/  only for resuming
                         weights.pt    state dict of the best weights, loaded with weights_only=True
-                        results.yaml  scores, thresholds                                   written LAST
+                        results.yaml  scores, thresholds; written LAST
 
 A run without results.yaml is not finished and is never used by another stage.
 """
@@ -20,7 +20,6 @@ import hashlib
 import io
 import os
 import platform
-import secrets
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +45,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Folder name: date, time and four random hexadecimal digits."""
+        """Folder name: date, time and, in four hexadecimal digits, the fraction of the second."""
         return self.folder.name
 
     @property
@@ -132,7 +131,7 @@ def start_run(
         fingerprint: Hash of all inputs, by which a broken-off run is found again.
     """
     now = datetime.datetime.now().astimezone()
-    run = Run(runs / stage / f"{now:%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}")
+    run = Run(runs / stage / _to_id(now))
     run.checkpoints.mkdir(parents=True)
     record = {
         "stage": stage,
@@ -215,6 +214,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_id(time: datetime.datetime) -> str:
+    """Ids sort by time, also within one second."""
+    return f"{time:%Y-%m-%d_%H%M%S}_{time.microsecond * 0x10000 // 1_000_000:04x}"
 
 
 def _versions() -> dict[str, str]:

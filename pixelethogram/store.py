@@ -2,15 +2,17 @@
 
 ::
 
-    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames, behaviors
+    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames,
+                          behaviors
         features          (T, D) float16, chunks of 256 frames
         logits            (T, O) float32, the features stage's own opinion, without temporal context
         spatial_logits, flow_logits  (T, O) float32, each stream's
     sequence/<run>.h5     attrs: complete, run, behaviors
         probabilities     (T, K) float32
 
-A file is written under a temporary name and renamed when whole, so what has its final name is complete.
-Keyed by run: after a new training there are no features yet, and stale ones cannot be used.
+A file is written under a temporary name and renamed when whole, so what has its final name is
+complete. Keyed by run: after a new training there are no features yet, and stale ones cannot be
+used.
 """
 
 from __future__ import annotations
@@ -42,13 +44,12 @@ class ArrayWriter:
     """
 
     def __init__(self, path: Path, attributes: Mapping[str, Any]) -> None:
+        plain = {name: _to_plain(value) for name, value in attributes.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._temporary = path.with_name(f".{path.name}.partial")
         self._file = h5py.File(self._temporary, "w")
-        for name, value in attributes.items():
-            plain = isinstance(value, str | int | float)
-            self._file.attrs[name] = value if plain else json.dumps(value)
+        self._file.attrs.update(plain)
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -103,22 +104,19 @@ class ArrayReader:
         self.path = path
         try:
             self._file = h5py.File(path, "r")
-        except FileNotFoundError:
-            raise
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{path.name} is not there", where=path.parent, do="run the stage again"
+            ) from error
         except OSError as error:
             raise InputError(
                 f"{path.name} is damaged: {error}", where=path, do="delete it and extract again"
             ) from error
-        if not self._file.attrs.get("complete", False):
-            raise InputError(f"{path.name} is not complete", where=path, do="delete it")
-        for name, dataset in self._file.items():
-            if num_frames is not None and dataset.shape[0] != num_frames:
-                raise InputError(
-                    f"{name} has {dataset.shape[0]} frames, the video has {num_frames}",
-                    where=path,
-                    why="the video file was replaced after extraction",
-                    do="delete the file and run: pixelethogram extract",
-                )
+        try:
+            self._check(num_frames)
+        except InputError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> ArrayReader:
         return self
@@ -137,13 +135,29 @@ class ArrayReader:
         return next(iter(self._file.values())).shape[0]
 
     def attribute(self, name: str) -> Any:
-        """A plain attribute as it was written."""
+        """An attribute; text and numbers as they were written, all else as JSON."""
         value = self._file.attrs[name]
         return value.item() if isinstance(value, np.generic) else value
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start` to `stop` (half-open) of an array, in the type it was stored in."""
         return self._file[name][start:stop]
+
+    def _check(self, num_frames: int | None) -> None:
+        if not self._file.attrs.get("complete", False):
+            raise InputError(f"{self.path.name} is not complete", where=self.path, do="delete it")
+        for name, dataset in self._file.items():
+            if num_frames is not None and dataset.shape[0] != num_frames:
+                raise InputError(
+                    f"{name} has {dataset.shape[0]} frames, the video has {num_frames}",
+                    where=self.path,
+                    why="the video file was replaced after extraction",
+                    do="delete the file and run: pixelethogram extract",
+                )
+
+
+def _to_plain(value: Any) -> str | int | float:
+    return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
 def array_file(folder: Path, stage: str, run_id: str) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -17,10 +21,12 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichBar
 from rich.table import Table
+from rich.text import Text
 
 from pixelethogram.progress import Progress
 
 PLAIN_SECONDS = 30.0
+PLAIN_WIDTH = 160
 
 
 class BarProgress:
@@ -30,17 +36,20 @@ class BarProgress:
         self._console = console
         self._bar: RichBar | None = None
         self._task: TaskID | None = None
+        atexit.register(self._remove)  # a bar that Ctrl+C broke off gives the cursor back
 
     def start(self, task: str, total: int | None) -> None:
-        """Show a new bar."""
+        """Show a new bar; one that an error broke off goes away."""
+        self._remove()
         self._bar = RichBar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             transient=True,
         )
@@ -56,13 +65,25 @@ class BarProgress:
         """Replace the bar by one line."""
         if self._bar is not None and self._task is not None:
             task = self._bar.tasks[self._task]
-            self._bar.stop()
-            self._bar = None
-            self._console.print(_summary(task.description, task.completed, task.elapsed or 0, note))
+            self._remove()
+            self.message(_summary(task.description, task.completed, task.elapsed or 0, note))
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _remove(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class _RateColumn(ProgressColumn):
+    """Units per second, over the last while."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed or 0.0
+        return Text(f"{speed:.1f}/s" if speed else "–/s")
 
 
 class LineProgress:
@@ -70,7 +91,9 @@ class LineProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._task, self._total, self._done = "", None, 0.0
+        self._task = ""
+        self._total: int | None = None
+        self._done = 0
         self._started = self._spoken = time.monotonic()
 
     def start(self, task: str, total: int | None) -> None:
@@ -96,12 +119,12 @@ class LineProgress:
 
     def _line(self, seconds: float, note: str) -> str:
         if not self._total:
-            return f"{self._task}: {self._done:.0f}, {self._done / seconds:.1f}/s  {note}"
+            return f"{self._task}: {self._done}, {self._done / seconds:.1f}/s  {note}".rstrip()
         left = seconds / max(self._done, 1) * (self._total - self._done)
         return (
-            f"{self._task}: {self._done:.0f}/{self._total}, {self._done / seconds:.1f}/s, "
+            f"{self._task}: {self._done}/{self._total}, {self._done / seconds:.1f}/s, "
             f"{format_seconds(left)} left  {note}"
-        )
+        ).rstrip()
 
 
 def build_progress(console: Console) -> Progress:
@@ -111,16 +134,20 @@ def build_progress(console: Console) -> Progress:
 
 def build_console(*, json: bool = False) -> Console:
     """Standard output, or standard error when standard output is kept for JSON."""
-    return Console(file=sys.stderr if json else sys.stdout)
+    console = Console(file=sys.stderr if json else sys.stdout)
+    if not console.is_terminal:  # a file: room for the tables of many behaviors
+        console.width = max(console.width, PLAIN_WIDTH)
+    return console
 
 
 def build_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table whose first column is text and whose others are numbers."""
     table = Table(title=title, title_justify="left")
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 else "right")
+        justify: Literal["left", "right"] = "left" if position == 0 else "right"
+        table.add_column(Text(column), justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))  # not str: [x] is no markup
     return table
 
 

@@ -21,6 +21,7 @@ FLOORS = {
     "sequence": 0,  # sequence.models, sequence.windows
     "training": 0,  # training.losses
     "ethogram": 0,
+    "settings": 0,
     "splits": 0,
     "config": 1,
     "configs": 1,
@@ -28,6 +29,7 @@ FLOORS = {
     "project": 2,
     "runs": 2,
     "store": 2,
+    "training.device": 3,
     "training.fit": 3,
     "training.classifier": 3,
     "flow.task": 4,
@@ -36,6 +38,8 @@ FLOORS = {
     "features.extract": 4,
     "sequence.train": 4,
     "sequence.predict": 4,
+    "lineage": 5,
+    "stages": 5,
     "pipeline": 5,
     "inference": 5,
     "evaluation": 5,

@@ -115,9 +115,7 @@ def store_memory_map(folder: Path) -> Callable[[np.ndarray], Stored]:
     return store
 
 
-def _encode(
-    frames: np.ndarray, encoder: str, pix_fmt: str, options: dict[str, str]
-) -> list[bytes]:
+def _encode(frames: np.ndarray, encoder: str, pix_fmt: str, options: dict[str, str]) -> list[bytes]:
     context: Any = av.CodecContext.create(encoder, "w")
     context.height, context.width = frames.shape[1:3]
     context.pix_fmt, context.time_base = pix_fmt, Fraction(1, 30)
@@ -230,7 +228,7 @@ def main() -> None:
     inputs["drawn, sensor noise of 4"] = draw_video(arguments.frames, 4.0)
     for name, frames in inputs.items():
         print(f"\n{name}: {len(frames)} frames of {SIZE_PIXELS} x {SIZE_PIXELS}")
-        print(f"{'':20s} {'kB/frame':>9s} {'GB/54,000':>9s} {'stored/s':>9s} {'ms/clip':>8s} {'PSNR':>6s}")
+        print(" " * 20 + "  kB/frame GB/54,000  stored/s  ms/clip   PSNR")
         with tempfile.TemporaryDirectory() as folder:
             for label, store in list_candidates(Path(folder)).items():
                 size, rate, clip, loss = measure(frames, store)

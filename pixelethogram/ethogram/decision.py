@@ -1,4 +1,4 @@
-"""From probabilities to present behaviors: thresholds, one-at-a-time rule and bout lengths in one object."""
+"""From probabilities to present behaviors: thresholds, one at a time, bout lengths."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ class Decision:
 
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """(T, K) bool of one whole video from its (T, K) probabilities."""
-        if self.exclusive:
-            present = apply_exclusive(probabilities, self.thresholds, self.always_one)
-        else:
-            present = apply_thresholds(probabilities, self.thresholds)
-        filtered = drop_short_bouts(present, self.min_bout_frames)
         if not self.exclusive:
-            return filtered
-        return _keep_one(filtered, probabilities)
+            present = apply_thresholds(probabilities, self.thresholds)
+            return drop_short_bouts(present, self.min_bout_frames)
+        present = apply_exclusive(probabilities, self.thresholds, self.always_one)
+        filtered = drop_short_bouts(present, self.min_bout_frames)
+        kept = _keep_one(filtered, probabilities, self.thresholds)
+        return _fill_from_neighbours(kept) if self.always_one else kept
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for results.yaml."""
@@ -90,11 +89,22 @@ def choose_decision(
     return Decision(tuple(behaviors), thresholds, min_bout_frames, exclusive, always_one)
 
 
-def _keep_one(present: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Where filling gaps left two behaviors on a frame, keep the more probable one."""
-    masked = np.where(present, probabilities, -np.inf)
-    winner = masked.argmax(axis=1)
-    kept = np.zeros_like(present)
-    rows = np.flatnonzero(present.any(axis=1))
-    kept[rows, winner[rows]] = True
+def _keep_one(present: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Where filling gaps left several behaviors on a frame, keep the one furthest above its bar."""
+    kept = present.copy()
+    several = present.sum(axis=1) > 1
+    candidates = np.where(present[several], probabilities[several], 0.0)
+    kept[several] = apply_exclusive(candidates, thresholds, always_one=True)
     return kept
+
+
+def _fill_from_neighbours(present: np.ndarray) -> np.ndarray:
+    """Give frames that dropping short bouts left empty the behavior of the nearest frame."""
+    known = np.flatnonzero(present.any(axis=1))
+    if len(known) == 0:
+        return present
+    frames = np.arange(len(present))
+    after = np.searchsorted(known, frames).clip(max=len(known) - 1)
+    before = (after - 1).clip(min=0)
+    is_before = abs(frames - known[before]) <= abs(frames - known[after])
+    return present[np.where(is_before, known[before], known[after])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.progress import Progress
 from pixelethogram.store import ArrayWriter
-from pixelethogram.training.fit import choose_precision
+from pixelethogram.training.device import choose_precision
 
 BLOCKS_AHEAD = 4  # decoded blocks that may wait for the networks
 
@@ -59,8 +59,9 @@ def extract_to_file(
     length = config.flow.model.clip_length
     progress.start("features", frames.num_frames)
     num_frames = 0
-    with ArrayWriter(path, about) as writer:
-        for block in _ahead(_blocks(frames, config.frames, length, config.features.batch_size)):
+    blocks = _ahead(_blocks(frames, config.frames, length, config.features.batch_size))
+    with ArrayWriter(path, about) as writer, contextlib.closing(blocks):
+        for block in blocks:
             arrays = extract_block(model, torch.from_numpy(block).to(device), length, precision)
             writer.append(**arrays)
             done = len(arrays["logits"])
@@ -115,28 +116,16 @@ def _blocks(
     return iterate_chunks(resized, length, size)
 
 
-def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same blocks, made by a thread while the networks work on earlier ones."""
+def _ahead(blocks: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
+    """The same blocks, made by a thread while the networks work on earlier ones.
+
+    Close it (`contextlib.closing`) before the recording: it stops the thread.
+    """
     waiting: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
     stop = threading.Event()
-
-    def put(item: Any) -> None:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return
-
-    def produce() -> None:
-        try:
-            for block in blocks:
-                put(block)
-                if stop.is_set():
-                    return
-            put(None)
-        except Exception as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            put(error)
-
-    thread = threading.Thread(target=produce, name="decoder", daemon=True)
+    thread = threading.Thread(
+        target=_produce, args=(blocks, waiting, stop), name="decoder", daemon=True
+    )
     thread.start()
     try:
         while (item := waiting.get()) is not None:
@@ -146,3 +135,22 @@ def _ahead(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     finally:
         stop.set()
         thread.join()
+
+
+def _produce(blocks: Iterator[np.ndarray], waiting: queue.Queue, stop: threading.Event) -> None:
+    """Queue every block, then None; an error takes the place of what is missing."""
+    try:
+        for block in blocks:
+            _put(block, waiting, stop)
+            if stop.is_set():
+                return
+        _put(None, waiting, stop)
+    except Exception as error:  # noqa: BLE001 - the consumer raises it
+        _put(error, waiting, stop)
+
+
+def _put(item: Any, waiting: queue.Queue, stop: threading.Event) -> None:
+    while not stop.is_set():
+        with contextlib.suppress(queue.Full):
+            waiting.put(item, timeout=0.1)
+            return

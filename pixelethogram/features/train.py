@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run, write_bytes
 from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
-from pixelethogram.training.fit import fit
+from pixelethogram.training.fit import drop_checkpoints, fit
 from pixelethogram.training.losses import decayed_parameters, l2_sp
 
 Phase = Literal["spatial", "flow", "joint"]
@@ -66,6 +66,7 @@ def train_features(
         progress: Told of every step.
     """
     settings = config.features
+    torch.manual_seed(config.seed)
     target = build_target(
         data.train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
     )
@@ -98,6 +99,8 @@ def train_features(
             )
     about_start = {name: list(getattr(report, name)) for name in ("matched", "adapted", "new")}
     finish_run(run, model.cpu().state_dict(), {"phases": results, "start_weights": about_start})
+    for phase in results:
+        (run.checkpoints / f"{phase}.pt").unlink()
     return run
 
 
@@ -215,12 +218,14 @@ def _train_phase(
         _phase_config(settings.train, phase, steps),
         GOAL,
         folder=folder,
+        metrics_path=run.folder / f"metrics_{phase}.csv",
         seed=config.seed,
         device=device,
         progress=progress,
         name=f"train features, {phase}",
     ).to_dict()
     _keep_phase(done, model, result)
+    drop_checkpoints(folder)
     return result
 
 
@@ -236,11 +241,12 @@ def _phase_config(train: TrainConfig, phase: Phase, steps: int) -> TrainConfig:
 
 
 def _phase_modules(model: TwoStream, phase: Phase) -> list[nn.Module]:
-    return {
+    streams = {
         "spatial": [model.spatial],
         "flow": [model.motion],
         "joint": [model.spatial, model.motion],
-    }[phase]
+    }
+    return cast("list[nn.Module]", streams[phase])
 
 
 def _phase_parameters(model: nn.Module, phase: Phase) -> list[nn.Parameter]:

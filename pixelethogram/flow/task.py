@@ -1,6 +1,7 @@
 """FlowTask: the LightningModule of the flow stage; needs no labels.
 
-Clips in; loss, and the gain of the flow over "no motion" in dB, out (paper, Methods: Flow generators).
+Clips in; loss, and the gain of the flow over "no motion" in dB, out (paper, Methods: Flow
+generators).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class FlowTask(pl.LightningModule):
             clips = self._augment(to_float(batch["clip"]))
         loss = self._loss(clips)
         self.log("train_loss", loss.total.detach())
-        self.log("train_gain_db", loss.gain_db, on_step=False, on_epoch=True)
+        self.log("train_gain_db", loss.gain_db)
         return loss.total + self._config.weight_decay / 2 * _squared_weights(self.network)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

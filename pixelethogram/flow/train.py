@@ -20,7 +20,7 @@ from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
-from pixelethogram.training.fit import fit
+from pixelethogram.training.fit import drop_checkpoints, fit
 
 MIN_GAIN_DB = 0.5
 
@@ -46,6 +46,7 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         device: cpu, cuda or mps.
         progress: Told of every step.
     """
+    torch.manual_seed(config.seed)
     network = FlowGenerator(config.flow.model.build(), data.statistics.mean, data.statistics.std)
     network.to(memory_format=torch.channels_last)
     result = fit(
@@ -55,6 +56,7 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         config.flow.train,
         GOAL,
         folder=run.checkpoints,
+        metrics_path=run.folder / "metrics.csv",
         seed=config.seed,
         device=device,
         progress=progress,
@@ -69,6 +71,7 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         )
     _draw_panel(network.cpu().eval(), data.val, run.folder / "flow.png")
     finish_run(run, network.state_dict(), {"fit": result.to_dict(), "gain_db": gain})
+    drop_checkpoints(run.checkpoints)
     return run
 
 
@@ -100,7 +103,7 @@ def sample_clip_frames(
 
 @torch.no_grad()
 def _draw_panel(network: FlowGenerator, clips: ClipDataset, path: Path) -> None:
-    """Picture: frame, next frame, next frame warped back, error, flow; for the liveliest of a few clips."""
+    """Picture of the liveliest of a few clips: frame, next frame, it warped back, error, flow."""
     numbers = np.linspace(0, len(clips) - 1, min(8, len(clips))).astype(int)
     batch = to_float(torch.stack([clips[int(number)]["clip"] for number in numbers]))
     liveliest = batch.diff(dim=2).abs().mean(dim=(1, 2, 3, 4)).argmax()

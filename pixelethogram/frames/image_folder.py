@@ -19,8 +19,10 @@ DEFAULT_FPS = 30.0
 class ImageFolder:
     """Pictures of one folder, in the natural order of their names (2 before 10).
 
+    Gaps in the numbering are no frames; files whose name begins with a dot are left alone.
+
     Args:
-        path: Folder; files with other suffixes are left alone.
+        path: Folder; hidden files and those with other suffixes are left alone.
         fps: Frames per second; pictures do not state it.
 
     Raises:
@@ -30,8 +32,8 @@ class ImageFolder:
     def __init__(self, path: Path, fps: float = DEFAULT_FPS) -> None:
         self.path, self.fps = path, fps
         self._files = sorted(
-            (entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES),
-            key=lambda entry: _natural_key(entry.name),
+            (entry for entry in path.iterdir() if _is_picture(entry)),
+            key=lambda entry: (_natural_key(entry.name), entry.name),
         )
         if not self._files:
             raise InputError(
@@ -86,10 +88,13 @@ class ImageFolder:
         return image
 
 
+def _is_picture(entry: Path) -> bool:
+    return entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+
+
 def _read_image(file: Path) -> np.ndarray:
-    image = (
-        cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
-    )
+    content = np.fromfile(file, np.uint8)  # cv2.imread cannot open every file name
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
         raise InputError("this picture cannot be read", where=file, do="replace or remove it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -97,4 +102,4 @@ def _read_image(file: Path) -> np.ndarray:
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
     parts = re.split(r"(\d+)", name.lower())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -14,11 +14,11 @@ from pixelethogram.errors import InputError
 
 MOVIE_SUFFIXES = frozenset({".h5", ".hdf5"})
 DEFAULT_FPS = 30.0
-BLOCK_FRAMES = 64
+BLOCK_BYTES = 1 << 24  # read at once
 
 
 class Hdf5Movie:
-    """The only movie in an HDF5 file; its attribute `fps` is used when there is one.
+    """The only movie in an HDF5 file; its attribute `fps` is used when there is one, else 30.
 
     Args:
         path: HDF5 file.
@@ -45,7 +45,8 @@ class Hdf5Movie:
             )
         self._movie = movies[0]
         self.num_frames, self.height, self.width = self._movie.shape[:3]
-        self.fps = float(self._movie.attrs.get("fps", self._file.attrs.get("fps", DEFAULT_FPS)))
+        stated = float(self._movie.attrs.get("fps", self._file.attrs.get("fps", DEFAULT_FPS)))
+        self.fps = stated if 0 < stated < float("inf") else DEFAULT_FPS
 
     def __enter__(self) -> Hdf5Movie:
         return self
@@ -68,8 +69,12 @@ class Hdf5Movie:
 
     def iterate(self) -> Iterator[np.ndarray]:
         """All frames in order, read in blocks."""
-        for start in range(0, self.num_frames, BLOCK_FRAMES):
-            yield from _to_rgb(self._movie[start : start + BLOCK_FRAMES])
+        frame_bytes = int(np.prod(self._movie.shape[1:]))
+        chunk = self._movie.chunks[0] if self._movie.chunks else 1
+        step = max(1, BLOCK_BYTES // frame_bytes, chunk)
+        for start in range(0, self.num_frames, step):
+            for frame in self._movie[start : start + step]:
+                yield _to_rgb(frame[None])[0]
 
     def close(self) -> None:
         """Close the file."""

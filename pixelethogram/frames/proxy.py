@@ -2,68 +2,39 @@
 
 ::
 
-    <name>.frames   encoded frames, one behind the other: 4 bytes length, then the frame
+    <name>.frames   a line of JSON about the proxy, then records: length, checksum, encoded frame
     <name>.npz      where each frame starts, size, color statistics           written LAST
 
 Frames are stored without loss (docs/decisions/0003-proxy-encoding.md), so training sees the very
-pixels that prediction sees. A proxy without its .npz is unfinished; the next call goes on from
+pixels that prediction sees. A proxy without its .npz is unfinished; the next call goes on behind
 the last whole frame. Proxies can be deleted at any time.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
+import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
-import cv2
+import av
 import numpy as np
 
 from pixelethogram.errors import InputError
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
-from pixelethogram.frames.statistics import (
-    STRIDE,
-    Statistics,
-    measure_colors,
-    pool_statistics,
-)
+from pixelethogram.frames.statistics import STRIDE, Statistics, measure_colors, pool_statistics
 from pixelethogram.progress import Progress
 
-LENGTH = struct.Struct("<I")
-FLUSH_FRAMES = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoding:
-    """How one frame is turned into bytes and back."""
-
-    encode: Callable[[np.ndarray], bytes]
-    decode: Callable[[np.ndarray], np.ndarray]
-
-
-def _image_encoding(suffix: str, options: Sequence[int]) -> Encoding:
-    def encode(frame: np.ndarray) -> bytes:
-        return cv2.imencode(suffix, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), list(options))[
-            1
-        ].tobytes()
-
-    def decode(data: np.ndarray) -> np.ndarray:
-        return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-
-    return Encoding(encode, decode)
-
-
-ENCODINGS = {
-    "png": _image_encoding(".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]),
-    "webp lossless": _image_encoding(".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
-    "jpeg 95": _image_encoding(".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-}
-DEFAULT_ENCODING = "png"
+RECORD = struct.Struct("<II")  # bytes and CRC-32 of the encoded frame behind it
+ENCODING = "magicyuv"
+PIX_FMT = "gbrp"
 
 
 def proxy_path(folder: Path, height: int, width: int, fit: str) -> Path:
@@ -78,7 +49,6 @@ def build_proxy(
     width: int,
     fit: Literal["stretch", "pad"],
     progress: Progress,
-    encoding: str = DEFAULT_ENCODING,
 ) -> None:
     """Write the proxy of a recording, or finish a broken-off one.
 
@@ -89,17 +59,21 @@ def build_proxy(
         width: Pixels.
         fit: See `resize_frame`.
         progress: Advanced by one per frame.
-        encoding: Key of ENCODINGS.
+
+    Raises:
+        OSError: The disk is full; no .npz is left, and a later call goes on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data_path = path.with_suffix(".frames")
-    offsets = _whole_frames(data_path)
-    end = offsets[-1][1] if offsets else 0
+    about = {"height": height, "width": width, "fit": fit, "encoding": ENCODING}
     colors: list[Statistics] = []
-    with data_path.open("r+b" if data_path.exists() else "w+b") as file:
-        file.truncate(end)
-        file.seek(end)
+    with _open_for_adding(path.with_suffix(".frames"), about) as file:
+        offsets = list(_walk(file))
+        file.seek(offsets[-1][1] if offsets else len(_header(about)))
+        file.truncate()
+        encoder = _Encoder(height, width)
+        num_frames = 0
         for index, frame in enumerate(source.iterate()):
+            num_frames += 1
             progress.advance(1)
             if index < len(offsets) and index % STRIDE:
                 continue
@@ -107,21 +81,14 @@ def build_proxy(
             if index % STRIDE == 0:
                 colors.append(measure_colors(small[None]))
             if index >= len(offsets):
-                blob = ENCODINGS[encoding].encode(small)
-                file.write(LENGTH.pack(len(blob)) + blob)
-                start = end + LENGTH.size
-                end = start + len(blob)
-                offsets.append((start, end))
-            if index % FLUSH_FRAMES == 0:
-                file.flush()
+                offsets.append(_append(file, encoder.encode(small)))
         file.flush()
         os.fsync(file.fileno())
-    about = {"height": height, "width": width, "encoding": encoding}
-    _write_index(path, offsets, pool_statistics(colors), about)
+    _write_index(path, offsets[:num_frames], pool_statistics(colors), about)
 
 
 class ProxyFile:
-    """Frames of a finished proxy; opened when first read, so it can be handed to worker processes.
+    """Frames of a finished proxy; can be handed to worker processes.
 
     Args:
         path: The .npz.
@@ -136,19 +103,17 @@ class ProxyFile:
             with np.load(path) as content:
                 self._offsets = content["offsets"]
                 self.height, self.width = int(content["height"]), int(content["width"])
-                self._decode = ENCODINGS[str(content["encoding"])].decode
                 self.statistics = Statistics(
                     int(content["counted"]),
                     tuple(content["mean"].tolist()),
                     tuple(content["std"].tolist()),
                 )
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(
-                f"the proxy cannot be read: {error}",
-                where=path,
-                do="delete its folder; it is made anew",
-            ) from error
-        self._data: np.ndarray | None = None
+            self._data = np.memmap(path.with_suffix(".frames"), np.uint8, mode="r")
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise self._broken(str(error)) from error
+        if self._offsets[-1, 1] > len(self._data):
+            raise self._broken("frames are missing at its end")
+        self._decoder = _open_decoder(self.height, self.width)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -162,35 +127,99 @@ class ProxyFile:
         return len(self._offsets)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames (n, height, width, 3) uint8 in the order asked for; a repeat is decoded once."""
-        if self._data is None:
-            self._data = np.memmap(self.path.with_suffix(".frames"), np.uint8, mode="r")
+        """Frames (n, height, width, 3) uint8 in the order asked for; a repeat is decoded once.
+
+        Raises:
+            IndexError: An index outside the recording.
+        """
         frames = np.empty((len(indices), self.height, self.width, 3), np.uint8)
         for position, index in enumerate(indices):
             if position and index == indices[position - 1]:
                 frames[position] = frames[position - 1]
-                continue
-            start, stop = self._offsets[index]
-            frames[position] = self._decode(self._data[start:stop])
+            else:
+                frames[position] = self._read_one(index)
         return frames
 
+    def _read_one(self, index: int) -> np.ndarray:
+        if not 0 <= index < self.num_frames:
+            raise IndexError(f"{self.path} has {self.num_frames} frames, not {index}")
+        start, stop = self._offsets[index]
+        try:
+            (picture,) = self._decoder.decode(av.Packet(self._data[start:stop].tobytes()))
+        except (av.error.InvalidDataError, ValueError) as error:
+            raise self._broken(f"frame {index} cannot be decoded") from error
+        return picture.to_ndarray(format="rgb24")
 
-def _whole_frames(path: Path) -> list[tuple[int, int]]:
-    """(start, stop) of every frame that was written whole."""
-    return list(_walk(path)) if path.exists() else []
+    def _broken(self, reason: str) -> InputError:
+        return InputError(
+            f"the proxy cannot be read: {reason}",
+            where=self.path,
+            do="delete its folder; it is made anew",
+        )
 
 
-def _walk(path: Path) -> Iterator[tuple[int, int]]:
-    size = path.stat().st_size
-    position = 0
-    with path.open("rb") as file:
-        while position + LENGTH.size <= size:
-            (length,) = LENGTH.unpack(file.read(LENGTH.size))
-            start, position = position + LENGTH.size, position + LENGTH.size + length
-            if position > size or length == 0:
-                return
-            yield start, position
-            file.seek(position)
+class _Encoder:
+    """Frames in, bytes out; each frame stands alone."""
+
+    def __init__(self, height: int, width: int) -> None:
+        context: Any = av.CodecContext.create(ENCODING, "w")
+        context.height, context.width = height, width
+        context.pix_fmt, context.time_base = PIX_FMT, Fraction(1, 1)
+        context.thread_count = 1
+        context.options = {"pred": "median"}
+        self._context = context
+        self._num_frames = 0
+
+    def encode(self, frame: np.ndarray) -> bytes:
+        picture: Any = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = picture.reformat(format=PIX_FMT)
+        picture.pts = self._num_frames
+        self._num_frames += 1
+        (packet,) = self._context.encode(picture)
+        return bytes(packet)
+
+
+def _open_decoder(height: int, width: int) -> Any:
+    decoder: Any = av.CodecContext.create(ENCODING, "r")
+    decoder.height, decoder.width = height, width
+    decoder.thread_count = 1  # no threads, so the object survives a fork
+    return decoder
+
+
+def _header(about: dict[str, Any]) -> bytes:
+    return json.dumps(about, sort_keys=True).encode() + b"\n"
+
+
+def _open_for_adding(path: Path, about: dict[str, Any]) -> BinaryIO:
+    """The data file behind its header; begun anew when it was made in another way."""
+    header = _header(about)
+    if path.exists():
+        file = path.open("r+b")
+        if file.read(len(header)) == header:
+            return file
+        file.close()
+    file = path.open("w+b")
+    file.write(header)
+    return file
+
+
+def _walk(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """(start, stop) of every frame that was written whole, from where the file stands."""
+    position = file.tell()
+    while len(record := file.read(RECORD.size)) == RECORD.size:
+        length, checksum = RECORD.unpack(record)
+        encoded = file.read(length)
+        if not length or len(encoded) < length or zlib.crc32(encoded) != checksum:
+            return
+        position += RECORD.size + length
+        yield position - length, position
+
+
+def _append(file: BinaryIO, encoded: bytes) -> tuple[int, int]:
+    """(start, stop) of a frame written at the end."""
+    start = file.tell() + RECORD.size
+    file.write(RECORD.pack(len(encoded), zlib.crc32(encoded)) + encoded)
+    return start, start + len(encoded)
 
 
 def _write_index(
@@ -206,5 +235,8 @@ def _write_index(
         **about,
     )
     temporary = path.with_suffix(".partial")
-    temporary.write_bytes(buffer.getvalue())
+    with temporary.open("wb") as file:
+        file.write(buffer.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)

@@ -15,7 +15,8 @@ def resize_frame(
 ) -> np.ndarray:
     """A frame (height, width, 3) uint8 from one of any size.
 
-    Shrinking averages over areas (no aliasing, so no flicker that looks like motion); growing is bilinear.
+    Shrinking averages over areas (no aliasing, so no flicker that looks like motion); growing is
+    bilinear. A frame of the wanted size is returned as it is.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -43,6 +44,7 @@ def resize_frame(
 
 
 def _resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    shrinks = height * width < frame.shape[0] * frame.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(frame, (width, height), interpolation=method)
+    """Shrink first, then grow: OpenCV does not average when one side shrinks and one grows."""
+    inner = (min(width, frame.shape[1]), min(height, frame.shape[0]))
+    small = cv2.resize(frame, inner, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)

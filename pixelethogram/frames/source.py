@@ -20,7 +20,7 @@ class FrameSource(Protocol):
 
     @property
     def num_frames(self) -> int:
-        """Frames; for a video file that was not scanned an upper bound, `iterate` tells the truth."""
+        """Frames; an upper bound for a video file that was neither scanned nor iterated."""
 
     @property
     def height(self) -> int:
@@ -35,7 +35,7 @@ class FrameSource(Protocol):
         """Average frames per second."""
 
     def scan(self) -> FrameTable | None:
-        """Count the frames exactly; the table of a video file, None where there is nothing to scan."""
+        """Count the frames exactly; the table of a video file, None for other recordings."""
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Frames (n, H, W, 3) uint8 in the order asked for, repeats allowed."""
@@ -76,7 +76,7 @@ def open_frames(path: Path, table: FrameTable | None = None) -> FrameSource:
 
 
 def is_recording(path: Path) -> bool:
-    """True for a file whose suffix is one of a video or movie, and for a folder with images in it."""
+    """True for a file with the suffix of a video or movie, and for a folder with images in it."""
     if path.is_dir():
         return any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in path.iterdir())
     return path.suffix.lower() in VIDEO_SUFFIXES | MOVIE_SUFFIXES
@@ -85,8 +85,8 @@ def is_recording(path: Path) -> bool:
 def find_recordings(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Every recording in files and folders.
 
-    Inside folders only video files are taken; an image folder or an HDF5 movie must be named itself.
-    Results of earlier predictions and hidden files are left alone.
+    Inside folders only video files are taken; an image folder or an HDF5 movie must be named
+    itself. Results of earlier predictions and hidden files are left alone.
 
     Returns:
         (recording, its folder relative to the folder given), sorted within each source.

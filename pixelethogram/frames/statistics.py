@@ -1,6 +1,6 @@
 """Color statistics of videos: mean and standard deviation per channel, pooled exactly.
 
-n = Σ nᵢ, mean = Σ nᵢ mᵢ / n, variance = Σ nᵢ (sᵢ² + mᵢ²) / n − mean² (Chan et al. 1983), in float64.
+n = Σ nᵢ, mean = Σ nᵢ mᵢ / n, variance = Σ nᵢ (sᵢ² + (mᵢ − mean)²) / n (Chan et al. 1983), float64.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ def measure_colors(frames: np.ndarray) -> Statistics:
 
 
 def pool_statistics(parts: Iterable[Statistics]) -> Statistics:
-    """Statistics of all frames of all parts together, frames of equal size assumed."""
+    """Statistics of all frames of all parts together, frames of equal size assumed.
+
+    Raises:
+        ValueError: There is no frame.
+    """
     found = [part for part in parts if part.num_frames]
+    if not found:
+        raise ValueError("statistics need at least one frame")
     counts = np.array([part.num_frames for part in found], dtype=np.float64)
     means = np.array([part.mean for part in found])
     stds = np.array([part.std for part in found])

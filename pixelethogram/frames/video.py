@@ -27,13 +27,16 @@ from pixelethogram.errors import InputError
 from pixelethogram.frames.resize import resize_frame
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .asf .flv .ts .mts .m2ts .3gp .ogv .mjpeg .mjpg".split()
+    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".asf", ".flv"}
+    | {".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpeg", ".mjpg"}
 )
 NOT_VIDEO = frozenset({"tty"})  # FFmpeg draws text files as pictures
 FALLBACK_FPS = 30.0  # for files that state neither a rate nor usable time stamps
 MAX_THREADS = 4  # each holds a few decoded pictures
 MAX_SEEKS = 3  # key frames tried before decoding from the start
 NO_PTS = int(np.iinfo(np.int64).min)  # of frames without a time stamp
+
+av.logging.set_level(None)  # a decoder's threads can deadlock when they log through Python
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,8 @@ class FrameTable:
     """(T,) bool; decoding can begin here."""
     damaged: np.ndarray
     """(T,) bool; could not be decoded and repeats the good frame before (or the first good one)."""
+    intact: bool
+    """The decoder met no damage and gave as many frames as the file states."""
     time_base: Fraction
     """Seconds per unit of `pts`."""
     stated_fps: float
@@ -69,6 +74,11 @@ class FrameTable:
     def has_times(self) -> bool:
         """True where time stamps rise from frame to frame, so that frames can be sought by them."""
         return bool((self.pts != NO_PTS).all() and (np.diff(self.pts) > 0).all())
+
+    @property
+    def can_seek(self) -> bool:
+        """True where decoding from a key frame gives the same pictures as from the start."""
+        return self.has_times and self.intact
 
     @property
     def seconds(self) -> np.ndarray:
@@ -103,6 +113,7 @@ def write_frame_table(table: FrameTable, path: Path) -> None:
         steps=np.diff(table.pts, prepend=np.int64(0)),
         keyframes=np.packbits(table.keyframes),
         damaged=np.packbits(table.damaged),
+        intact=table.intact,
         time_base=np.array([table.time_base.numerator, table.time_base.denominator]),
         stated_fps=table.stated_fps,
         size=np.array([table.height, table.width]),
@@ -129,6 +140,7 @@ def read_frame_table(path: Path) -> FrameTable:
                 pts,
                 np.unpackbits(content["keyframes"], count=len(pts)).astype(bool),
                 np.unpackbits(content["damaged"], count=len(pts)).astype(bool),
+                bool(content["intact"]),
                 Fraction(*content["time_base"].tolist()),
                 float(content["stated_fps"]),
                 height,
@@ -216,8 +228,8 @@ class VideoFile:
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Frames (n, H, W, 3) in the order asked for; near ones are decoded together.
 
-        The first call without a table scans the video. Files without usable time stamps are
-        decoded from the start whenever a call goes back.
+        The first call without a table scans the video. Files with damage or without usable time
+        stamps are decoded from the start whenever a call goes back.
 
         Raises:
             IndexError: An index outside the video.
@@ -265,14 +277,19 @@ class VideoFile:
         with _open(self.path, 1) as container:
             stream = _find_stream(container)
             base, rate = stream.time_base or Fraction(1, 1), _stated_fps(stream)
-        self._table = FrameTable(pts, keyframes, damaged, base, rate, self.height, self.width)
+            hides_frames = "mp4" in container.format.name  # edit lists may, which is no damage
+            complete = hides_frames or stream.frames in (0, len(pts))
+        intact = bool(complete and not damaged.any())
+        self._table = FrameTable(
+            pts, keyframes, damaged, intact, base, rate, self.height, self.width
+        )
         return self._table
 
     def _read_one(self, index: int, table: FrameTable) -> np.ndarray:
         """Go on decoding to a frame, or from the key frame before it when that is nearer."""
         nearest = int(np.flatnonzero(table.keyframes[: index + 1]).max(initial=0))
         ahead = self._container is not None and self._position < index
-        if not (ahead and (nearest <= self._position + 1 or not table.has_times)):
+        if not (ahead and (nearest <= self._position + 1 or not table.can_seek)):
             self._seek(index, table)
         for position, frame in self._upcoming:
             self._position = position
@@ -282,9 +299,9 @@ class VideoFile:
 
     def _seek(self, index: int, table: FrameTable) -> None:
         """Stand on a key frame at or before a frame; each jump is checked by its time stamp."""
-        keys = np.flatnonzero(table.keyframes & ~table.damaged)
+        keys = np.flatnonzero(table.keyframes)
         candidates = keys[(keys > 0) & (keys <= index)][::-1][:MAX_SEEKS].tolist()
-        for key in [*(candidates if table.has_times else []), 0]:
+        for key in [*(candidates if table.can_seek else []), 0]:
             self.close()
             self._container = _open(self.path, 1)
             upcoming = _number(self._container, table, key)
@@ -317,11 +334,11 @@ def _open(path: Path, num_threads: int) -> Any:
     """Container whose video decoder is ready; the caller closes it."""
     try:
         container = av.open(str(path.absolute()), metadata_errors="ignore")
-    except (av.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError) as error:
         why = "the file is damaged, was not written to its end, or is no video"
         raise _error(path, f"this is not a video that can be read: {error}", why) from error
     stream = _find_stream(container)
-    if stream is None or container.format.name in NOT_VIDEO:
+    if stream is None or stream.codec_context is None or container.format.name in NOT_VIDEO:
         container.close()
         raise _error(path, "there are no moving pictures in this file", "it is no video")
     stream.thread_type = "AUTO" if num_threads > 1 else "NONE"
@@ -393,7 +410,7 @@ def _decode(path: Path) -> Iterator[_Picture]:
                 for frame in stream.decode(packet):
                     num_pictures += 1
                     yield _to_picture(frame)
-        except av.FFmpegError:  # whether it is damage or not, the careful pass will tell
+        except av.error.FFmpegError:  # whether it is damage or not, the careful pass will tell
             num_packets = -1
     if num_packets == num_pictures:
         return
@@ -411,7 +428,7 @@ def _decode_carefully(container: Any) -> Iterator[_Picture]:
     for packet in _demux(container):
         try:
             frames = stream.decode(packet)
-        except av.FFmpegError as error:
+        except av.error.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
             lost += [_stamp(packet.pts)] if _is_shown(packet) else []
@@ -444,8 +461,8 @@ def _repair(pictures: Iterator[_Picture]) -> Iterator[_Shown]:
 
 
 def _number(container: Any, table: FrameTable, key: int) -> Iterator[tuple[int, Any]]:
-    """(frame number, picture) from a key frame on; counted where there are no time stamps."""
-    if not table.has_times:
+    """(frame number, picture) from a key frame on; counted where time stamps do not tell."""
+    if not table.can_seek:
         for index, shown in enumerate(_repair(_decode_carefully(container))):
             yield index, shown.frame
         return

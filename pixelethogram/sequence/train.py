@@ -53,6 +53,7 @@ def train_sequence(
         progress: Told of every step.
     """
     settings = config.sequence
+    torch.manual_seed(config.seed)
     labels = np.concatenate([labels for _, labels in data.train])
     target = build_target(labels, data.behaviors, data.exclusive, settings.loss.weight_exponent)
     mean, std = feature_statistics([features for features, _ in data.train])
@@ -75,6 +76,7 @@ def train_sequence(
         settings.train,
         GOAL,
         folder=run.checkpoints,
+        metrics_path=run.folder / "metrics.csv",
         seed=config.seed,
         device=device,
         progress=progress,

@@ -131,7 +131,7 @@ def predict_in_chunks(
     model: SequenceModel,
     read: Callable[[int, int], np.ndarray],
     num_frames: int,
-    chunk: int = 8192,
+    chunk: int = 2048,
 ) -> np.ndarray:
     """Logits of every frame, equal to those of one pass over the whole video.
 

@@ -161,7 +161,7 @@ class Classifier(pl.LightningModule):
 
 
 def to_probabilities(logits: Tensor, exclusive: bool) -> Tensor:
-    """Probabilities (..., K) of logits (..., O); the exclusive "none of them" column is left out."""
+    """Probabilities (..., K) of logits (..., O), without the exclusive "none of them" column."""
     return logits.softmax(-1)[..., :-1] if exclusive else logits.sigmoid()
 
 

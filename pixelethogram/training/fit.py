@@ -2,6 +2,8 @@
 
 An epoch is the stretch between two validations. What a killed training needs to go on lies in the
 checkpoint folder: `last.ckpt` (everything) and `best.pt` (state dict of the best weights so far).
+Random numbers depend on the seed and the step only, so a resumed training repeats the one that was
+not killed.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import datetime
 import io
 import logging
 import math
@@ -19,16 +22,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.plugins import TorchCheckpointIO
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pixelethogram.config import Precision, TrainConfig
+from pixelethogram.config import TrainConfig
 from pixelethogram.progress import Progress
 from pixelethogram.runs import write_bytes
+from pixelethogram.training.device import choose_device as choose_device
+from pixelethogram.training.device import choose_precision as choose_precision
 
 COSINE_END = 0.01  # share of the learning rate that is left at the last step
 EMA_WARMUP_STEPS = 10  # the running mean forgets its start over about this many steps
+SEED_STRIDE = 1_000_003  # between the random numbers of neighbouring seeds
+LAST, BEST = "last.ckpt", "best.pt"
+NEVER = 10**12  # plateau: _Keeper moves the schedule, so that the checkpoint holds the new state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +53,10 @@ class Goal:
     """Logged value, lower is better, that decides between equals."""
 
     def rank(self, metrics: Mapping[str, float]) -> tuple[float, float]:
-        """Sort key: the larger, the better."""
-        value = metrics[self.metric]
-        return (value if self.higher_is_better else -value), -metrics[self.tie]
+        """Sort key: the larger, the better; what is not a number is the worst."""
+        values = metrics[self.metric] * (1 if self.higher_is_better else -1), -metrics[self.tie]
+        first, second = (-math.inf if math.isnan(value) else value for value in values)
+        return first, second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +83,7 @@ def fit(
     goal: Goal,
     *,
     folder: Path,
+    metrics_path: Path,
     seed: int,
     device: str,
     progress: Progress,
@@ -88,7 +100,8 @@ def fit(
         val: Items are read in order at every validation.
         config: Length and pace.
         goal: Which validation is the best.
-        folder: For checkpoints and metrics.csv.
+        folder: For what resuming needs; `drop_checkpoints` empties it.
+        metrics_path: CSV with one row per validation; training values are means since the last one.
         seed: Start of the random numbers.
         device: cpu, cuda or mps.
         progress: Told of every step.
@@ -102,25 +115,32 @@ def fit(
     sampler = EpochSampler(len(train), epoch_steps * config.batch_size, seed)  # type: ignore[arg-type]
     train_loader = DataLoader(train, config.batch_size, sampler=sampler, **loading)
     val_loader = DataLoader(val, val_batch_size or config.batch_size, **loading)
-    keeper = _Keeper(goal, folder, progress, config)
+    keeper = _Keeper(goal, folder, metrics_path, progress, config, seed)
+    last = folder / LAST
+    torch.manual_seed(seed)
     with _quiet_lightning():
         trainer = _build_trainer(config, keeper, folder, num_epochs, device)
-        pl.seed_everything(seed, verbose=False)
-        last = folder / "last.ckpt"
         progress.start(name, num_epochs * epoch_steps)
         try:
             trainer.fit(
                 task,
-                train_loader,
-                val_loader,
-                str(last) if last.exists() else None,
-                weights_only=False,
+                train_dataloaders=train_loader,
+                val_dataloaders=val_loader,
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
             )
         except SystemExit as error:  # Lightning's answer to Ctrl+C
             raise KeyboardInterrupt from error
     progress.finish(f"best {goal.metric} {keeper.best[goal.metric]:.4g} at step {keeper.best_step}")
-    task.network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))  # type: ignore[union-attr]
+    network: nn.Module = task.network  # type: ignore[assignment]
+    network.load_state_dict(torch.load(folder / BEST, weights_only=True))
     return FitResult(keeper.best_step, keeper.best, trainer.global_step, keeper.stopped_by)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Delete what only resuming needs, once the result of the training is kept elsewhere."""
+    for name in (LAST, BEST):
+        (folder / name).unlink(missing_ok=True)
 
 
 def plan_epochs(config: TrainConfig) -> tuple[int, int]:
@@ -132,7 +152,7 @@ def plan_epochs(config: TrainConfig) -> tuple[int, int]:
 def build_optimizer(
     parameters: Sequence[nn.Parameter], config: TrainConfig, goal: Goal
 ) -> dict[str, Any]:
-    """Adam with the schedule of the settings, in the form Lightning's configure_optimizers returns."""
+    """Adam with the schedule of the settings, as Lightning's configure_optimizers returns it."""
     optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
     if config.schedule == "plateau":
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -142,6 +162,7 @@ def build_optimizer(
             patience=config.patience,
         )
         scheduler: dict[str, Any] = {"scheduler": plateau, "monitor": goal.metric}
+        scheduler["frequency"] = NEVER
     else:
         cosine = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_factor(step, config)
@@ -151,7 +172,7 @@ def build_optimizer(
 
 
 def cosine_factor(step: int, config: TrainConfig) -> float:
-    """Share of the learning rate at a step: linear warm-up, then half a cosine down to COSINE_END."""
+    """Share of the learning rate at a step: linear warm-up, half a cosine down to COSINE_END."""
     num_epochs, epoch_steps = plan_epochs(config)
     total = num_epochs * epoch_steps
     warmup = min(config.warmup_steps, total // 10)
@@ -159,29 +180,6 @@ def cosine_factor(step: int, config: TrainConfig) -> float:
         return (step + 1) / warmup
     share = min(1.0, (step - warmup) / max(1, total - warmup))
     return COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * share)) / 2
-
-
-def choose_precision(wanted: Precision, device: str) -> str:
-    """The number format that a device runs well: fp32, bf16 or fp16.
-
-    `auto` takes bf16 on CUDA and on CPUs with instructions for it (AMX, AVX-512 BF16), else fp32.
-    """
-    if wanted != "auto":
-        return wanted
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if device == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return "bf16"
-    return "fp32"
-
-
-def choose_device(wanted: str = "auto") -> str:
-    """cuda, mps or cpu: the fastest that is there, or the one asked for."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 class EpochSampler(Sampler[int]):
@@ -204,7 +202,7 @@ class EpochSampler(Sampler[int]):
         return self._num_drawn
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        generator = torch.Generator().manual_seed(self._seed * SEED_STRIDE + self._epoch)
         rounds = math.ceil(self._num_drawn / self._num_items)
         order = torch.cat(
             [torch.randperm(self._num_items, generator=generator) for _ in range(rounds)]
@@ -228,77 +226,116 @@ class _Ema(WeightAveraging):
     def network(self) -> nn.Module:
         """The averaged copy of task.network."""
         assert self._average_model is not None
-        return self._average_model.module.network  # type: ignore[union-attr,return-value]
+        return self._average_model.module.network  # type: ignore[return-value]
 
 
 class _Keeper(Callback):
-    """Shows progress, writes metrics.csv and best.pt, and stops when the learning rate is spent."""
+    """Keeps what is worth it (metrics, best and last weights), and stops when the rate is spent."""
 
-    def __init__(self, goal: Goal, folder: Path, progress: Progress, config: TrainConfig) -> None:
-        self._goal, self._folder, self._progress, self._config = goal, folder, progress, config
+    def __init__(
+        self,
+        goal: Goal,
+        folder: Path,
+        metrics_path: Path,
+        progress: Progress,
+        config: TrainConfig,
+        seed: int,
+    ) -> None:
+        self._goal, self._folder, self._metrics_path = goal, folder, metrics_path
+        self._progress, self._config, self._seed = progress, config, seed
+        self._since_validation: list[dict[str, float]] = []
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
         self.best_step = 0
         self.stopped_by = "steps"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best": self.best, "best_step": self.best_step}
+        names = ("rows", "best", "best_step", "stopped_by")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows, self.best = state_dict["rows"], state_dict["best"]
-        self.best_step = state_dict["best_step"]
+        for name, value in state_dict.items():
+            setattr(self, name, value)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step:
             self._progress.advance(trainer.global_step, f"resumed at step {trainer.global_step}")
+        trainer.should_stop = self.stopped_by != "steps"
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        torch.manual_seed(self._seed * SEED_STRIDE + trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        loss = float(trainer.callback_metrics["train_loss"])
-        self._progress.advance(1, f"loss {loss:.4g}")
+        values = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("train_")
+        }
+        self._since_validation.append(values)
+        self._progress.advance(1, f"loss {values['train_loss']:.4g}")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val_")
+        }
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.rows.append({"step": trainer.global_step, "learning_rate": rate, **metrics})
-        write_bytes(self._folder / "metrics.csv", _to_csv(self.rows).encode())
+        means = _means(self._since_validation)
+        self.rows.append({"step": trainer.global_step, "learning_rate": rate, **means, **metrics})
+        self._since_validation = []
+        write_bytes(self._metrics_path, _to_csv(self.rows).encode())
         if not self.best or self._goal.rank(metrics) > self._goal.rank(self.best):
             self.best, self.best_step = metrics, trainer.global_step
-            write_bytes(self._folder / "best.pt", _to_bytes(self._network(trainer, pl_module)))
-        if self._config.schedule == "plateau" and rate < self._config.min_learning_rate:
-            self.stopped_by, trainer.should_stop = "learning rate", True
+            write_bytes(self._folder / BEST, _to_bytes(self._network(trainer, pl_module)))
+        self._decide_to_stop(trainer, metrics)
+        trainer.save_checkpoint(self._folder / LAST)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _decide_to_stop(self, trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+        """Cut the learning rate of the plateau schedule, and stop where there is none left."""
+        if self._config.schedule == "plateau":
+            plateau: Any = trainer.lr_scheduler_configs[0].scheduler
+            plateau.step(metrics[self._goal.metric])
+            if trainer.optimizers[0].param_groups[0]["lr"] < self._config.min_learning_rate:
+                self.stopped_by, trainer.should_stop = "learning rate", True
         planned = math.prod(plan_epochs(self._config))
-        if trainer.global_step < planned and self.stopped_by == "steps":
+        if trainer.should_stop and self.stopped_by == "steps" and trainer.global_step < planned:
             self.stopped_by = "wall clock"
 
     def _network(self, trainer: pl.Trainer, task: pl.LightningModule) -> nn.Module:
-        averages = [callback for callback in trainer.callbacks if isinstance(callback, _Ema)]  # type: ignore[attr-defined]
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        averages = [callback for callback in callbacks if isinstance(callback, _Ema)]
         return averages[0].network if averages else task.network  # type: ignore[return-value]
+
+
+class _WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are either whole or not there; Lightning's own may be cut by a kill."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_bytes(Path(path), buffer.getvalue())
 
 
 def _build_trainer(
     config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str
 ) -> pl.Trainer:
     precision = choose_precision(config.precision, device)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        every_n_epochs=1,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
     ema = [_Ema(config.ema_decay)] if config.ema_decay else []
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=1,
         precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision],  # type: ignore[arg-type]
+        plugins=[LightningEnvironment(), _WholeCheckpoints()],  # no guessing from SLURM variables
         max_epochs=num_epochs,
-        max_time={"hours": config.max_hours},
+        max_time=datetime.timedelta(hours=config.max_hours),
         gradient_clip_val=config.gradient_clip or None,
-        callbacks=[*ema, keeper, checkpoint],
+        callbacks=[*ema, keeper],
         num_sanity_val_steps=0,
         logger=False,
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
@@ -313,15 +350,22 @@ def _quiet_lightning() -> Iterator[None]:
         for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")
     ]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", module="pytorch_lightning|lightning|torch.optim.lr_scheduler"
-        )
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", module="pytorch_lightning|lightning|torch.optim.lr_scheduler"
+            )
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = rows[0] if rows else ()
+    return {name: sum(row[name] for row in rows) / len(rows) for name in names}
 
 
 def _to_csv(rows: Sequence[Mapping[str, float]]) -> str:
