@@ -325,6 +325,9 @@ def _predict_new(
     results = inference.predict_videos(
         models, sources, out, overwrite=overwrite, progress=build_progress(console)
     )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        inference.write_summary(results, models.behaviors, out / "summary.csv")
     columns = ["video", "status", "frames", "frames/s", *models.behaviors]
     console.print(
         build_table("share of frames", columns, inference.summary_rows(results, models.behaviors))

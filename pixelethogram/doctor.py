@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MIN_FREE_GB = 5.0
+BROKEN_IMPORT = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
+"""What the import of a package of compiled code may raise when it does not fit the others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +50,12 @@ def _python() -> Finding:
 def _torch() -> Finding:
     try:
         import torch
-    except (ImportError, OSError) as error:
+    except BROKEN_IMPORT as error:
         return Finding(
-            "torch", f"cannot be imported: {error}", "pip install torch torchvision", True
+            "torch",
+            f"cannot be imported: {error}",
+            "install both in one command: pip install torch torchvision",
+            fatal=True,
         )
     return Finding("torch", torch.__version__)
 
@@ -59,9 +64,12 @@ def _torchvision() -> Finding:
     found = [_version("torch"), _version("torchvision")]
     try:
         import torchvision
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except BROKEN_IMPORT as error:
         return Finding(
-            "torchvision", found[1], explain_torchvision(found[0], found[1], str(error)), True
+            "torchvision",
+            found[1],
+            explain_torchvision(found[0], found[1], str(error)),
+            fatal=True,
         )
     return Finding("torchvision", torchvision.__version__)
 
@@ -69,15 +77,23 @@ def _torchvision() -> Finding:
 def _device() -> Finding:
     try:
         from pixelethogram.training.device import choose_device, choose_precision
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except BROKEN_IMPORT as error:
         return Finding("device", "unknown", f"mend torch first ({error})")
     device = choose_device()
-    advice = (
-        ""
-        if device != "cpu"
-        else "training is slow without a GPU: use --preset fast and small frames"
+    return Finding(
+        "device", f"{device}, {choose_precision('auto', device)}", _advise_on_device(device)
     )
-    return Finding("device", f"{device}, {choose_precision('auto', device)}", advice)
+
+
+def _advise_on_device(device: str) -> str:
+    if device != "cpu":
+        return ""
+    if shutil.which("nvidia-smi"):
+        return (
+            "there is an NVIDIA driver, but this torch does not use it: install torch and "
+            "torchvision together from an index with CUDA wheels (README, Install)"
+        )
+    return "training is slow without a GPU: use --preset fast and small frames"
 
 
 def _packages() -> Finding:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,48 @@ import pytest
 if TYPE_CHECKING:
     import torch
 
+    from pixelethogram.project import Project
+    from pixelethogram.stages import Job
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+TINY_SETTINGS = (
+    "frames.height=32",
+    "frames.width=32",
+    "flow.model.width=0.1",
+    "flow.train.steps=2",
+    "flow.train.validate_every=1",
+    "flow.train.batch_size=2",
+    "flow.validation_clips=2",
+    "features.start_weights=none",
+    "features.phases.spatial=1",
+    "features.phases.flow=1",
+    "features.phases.joint=1",
+    "features.train.batch_size=2",
+    "features.validation_frames=8",
+    "features.precision=fp32",
+    "sequence.window_frames=30",
+    "sequence.train.steps=4",
+    "sequence.train.validate_every=2",
+    "sequence.train.batch_size=2",
+    "ethogram.chance_repetitions=2",
+)
+
+# What a child process runs first: the same stand-in networks, and a progress that ends in kill -9.
+CHILD = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("conftest", {conftest!r})
+conftest = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(conftest)
+conftest.use_small_streams(setattr)
+from pixelethogram.progress import SilentProgress
+class Killer(SilentProgress):
+    left = 0
+    def advance(self, units=1, note=""):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +104,192 @@ def fill_golden_weights() -> Callable[..., dict[str, torch.Tensor]]:
         return {name: torch.from_numpy(np.asarray(values)) for name, values in drawn.items()}
 
     return fill
+
+
+class ArraySource:
+    """Frames of an array as a recording."""
+
+    def __init__(self, frames: np.ndarray, fps: float = 30.0) -> None:
+        self.frames, self.fps = frames, fps
+        self.num_frames, self.height, self.width = frames.shape[:3]
+        self.closed = False
+
+    def scan(self) -> None:
+        """There is no frame table."""
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        return self.frames[list(indices)]
+
+    def iterate(self) -> Iterator[np.ndarray]:
+        yield from self.frames
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> ArraySource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture(scope="session")
+def array_source() -> type[ArraySource]:
+    """A class that makes a recording of an array (T, H, W, 3) uint8."""
+    return ArraySource
+
+
+@pytest.fixture(scope="session")
+def write_proxy() -> Callable[[np.ndarray, Path], Path]:
+    """``write_proxy(frames, path)``: the proxy of frames (T, H, W, 3) uint8, at their own size."""
+    from pixelethogram.frames.proxy import build_proxy
+    from pixelethogram.progress import SilentProgress
+
+    def write(frames: np.ndarray, path: Path) -> Path:
+        height, width = frames.shape[1:3]
+        source: Any = ArraySource(frames)
+        build_proxy(source, path, height, width, "stretch", SilentProgress())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def moving_texture() -> np.ndarray:
+    """(24, 32, 32, 3) uint8: a smooth pattern that goes 2 pixels to the right per frame, round."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(0).normal(size=(32, 32, 3))
+    smooth = gaussian_filter(noise, (1.5, 1.5, 0), mode="wrap")
+    picture = 127 + 100 * smooth / np.abs(smooth).max()
+    return np.stack([np.roll(picture, 2 * frame, axis=1) for frame in range(24)]).astype(np.uint8)
+
+
+def use_small_streams(patch: Callable[[Any, str, Any], None]) -> None:
+    """Put two-layer networks in the place of both ResNets, so that a training takes seconds."""
+    from torch import nn
+
+    from pixelethogram.features.models.resnet import ResNet18Config
+    from pixelethogram.features.models.two_stream import TwoStream
+
+    class SmallStream(nn.Module):
+        num_features = 8
+
+        def __init__(self, in_channels: int, num_outputs: int) -> None:
+            super().__init__()
+            self.backbone = nn.Sequential(
+                nn.Conv2d(in_channels, 8, 3, stride=4, padding=1),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+            )
+            self.head = nn.Linear(8, num_outputs)
+
+        def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+            return self.backbone(images)
+
+        def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+            return self.head(features)
+
+    def build(
+        self: ResNet18Config,
+        flow: nn.Module,
+        num_outputs: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        clip_length: int = 11,
+    ) -> TwoStream:
+        streams = [SmallStream(channels, num_outputs) for channels in (3, 2 * (clip_length - 1))]
+        return TwoStream(flow, spatial=streams[0], motion=streams[1], mean=mean, std=std)
+
+    patch(ResNet18Config, "build", build)
+
+
+@pytest.fixture
+def small_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `use_small_streams`."""
+    use_small_streams(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="session")
+def run_child() -> Callable[[str], int]:
+    """``run_child(code)``: exit status of another Python; it has small streams and a `Killer`."""
+
+    def run(code: str) -> int:
+        prelude = CHILD.format(conftest=str(Path(__file__).resolve()))
+        done = subprocess.run(
+            [sys.executable, "-c", prelude + code], capture_output=True, text=True, check=False
+        )
+        assert done.returncode <= 0, done.stderr
+        return done.returncode
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def toy_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of three toy videos of 60 frames, 32 x 32, with labels; all behaviors in each."""
+    from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+    from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
+
+    folder = tmp_path_factory.mktemp("toy videos é")
+    for seed in range(3):
+        path = folder / f"toy {seed}.mp4"
+        labels = make_toy_video(path, seed, num_frames=60, size=32)
+        write_csv(Ethogram(labels, TOY_BEHAVIORS, 30.0), folder / f"toy {seed}.labels.csv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., Job]:
+    """``make_job(project, *overrides)``: a job with the tiny settings, on the CPU."""
+    from pixelethogram.config import load_config
+    from pixelethogram.progress import SilentProgress
+    from pixelethogram.stages import Job
+
+    def make(project: Project, *overrides: str, **options: Any) -> Job:
+        config = load_config("fast", project.settings, (*TINY_SETTINGS, *overrides))
+        return Job(project, config, "cpu", options.pop("progress", SilentProgress()), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_toy_project(toy_videos: Path) -> Callable[..., Project]:
+    """``make_toy_project(folder)``: a project of the toy videos and their labels, untrained."""
+    from pixelethogram.intake import add_recordings
+    from pixelethogram.progress import SilentProgress
+    from pixelethogram.project import create_project
+    from pixelethogram.toy import TOY_BEHAVIORS
+
+    def make(folder: Path) -> Project:
+        project = create_project(folder, TOY_BEHAVIORS)
+        progress = SilentProgress()
+        failed = add_recordings(
+            project, [toy_videos], copy=False, overwrite=False, progress=progress
+        )
+        assert failed == []
+        return project
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_project(
+    make_toy_project: Callable[..., Project],
+    make_job: Callable[..., Job],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """A trained toy project with small streams, for tests that only read it or copy it."""
+    from pixelethogram.pipeline import train_all
+
+    project = make_toy_project(tmp_path_factory.mktemp("trained") / "my project")
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_streams(patch.setattr)
+        train_all(make_job(project))
+    return project
 
 
 def _golden_values(name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Measure ways to keep a proxy: bytes per frame, time of a random clip, loss.
 
-    python tools/benchmark_proxy.py [VIDEO…]
+    python tools/benchmark_proxy.py [VIDEO…] [--size PIXELS]
 
 Without a video a drawn one and one with the noise of a camera sensor are measured. Times are
 seconds of one processor core (medians; files are in memory), so other programs disturb little.
@@ -26,8 +26,8 @@ import numpy as np
 
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import open_frames
+from pixelethogram.frames.video import VideoFile
 
-SIZE_PIXELS = 256
 CLIP_FRAMES = 11
 REPETITIONS = 30
 LONG_VIDEO_FRAMES = 54_000
@@ -115,6 +115,22 @@ def store_memory_map(folder: Path) -> Callable[[np.ndarray], Stored]:
     return store
 
 
+def seek_in_file(path: Path, size: int) -> Callable[[np.ndarray], Stored]:
+    """No proxy: jump to the key frame before the clip in the recording, decode, resize."""
+
+    def store(frames: np.ndarray) -> Stored:
+        source = VideoFile(path)
+        num_frames = source.scan().num_frames
+
+        def read_clip(first: int) -> np.ndarray:
+            clip = source.read(range(first, first + CLIP_FRAMES))
+            return np.stack([resize_frame(frame, size, size, "stretch") for frame in clip])
+
+        return Stored(path.stat().st_size * len(frames) // num_frames, read_clip)
+
+    return store
+
+
 def _encode(frames: np.ndarray, encoder: str, pix_fmt: str, options: dict[str, str]) -> list[bytes]:
     context: Any = av.CodecContext.create(encoder, "w")
     context.height, context.width = frames.shape[1:3]
@@ -190,29 +206,42 @@ def measure(frames: np.ndarray, store: Callable[[np.ndarray], Stored]) -> tuple[
     )
 
 
-def read_video(path: Path, num_frames: int) -> np.ndarray:
+def read_video(path: Path, num_frames: int, size: int) -> np.ndarray:
     """The first frames at training size."""
     with open_frames(path) as source:
         frames = itertools.islice(source.iterate(), num_frames)
-        return np.stack(
-            [resize_frame(frame, SIZE_PIXELS, SIZE_PIXELS, "stretch") for frame in frames]
-        )
+        return np.stack([resize_frame(frame, size, size, "stretch") for frame in frames])
 
 
-def draw_video(num_frames: int, noise: float) -> np.ndarray:
+def draw_video(num_frames: int, size: int, noise: float) -> np.ndarray:
     """A dark animal on smooth ground, with sensor noise of this standard deviation."""
     generator = np.random.default_rng(0)
-    shape = (SIZE_PIXELS, SIZE_PIXELS, 3)
-    ground = cv2.GaussianBlur(generator.random(shape), (0, 0), 6)
+    shape = (size, size, 3)
+    ground = cv2.GaussianBlur(generator.random(shape), (0, 0), size / 40)
     ground = 20 + 200 * (ground - ground.min()) / np.ptp(ground)
     frames = []
     for number in range(num_frames):
         frame = ground.copy()
         angle = number / 15
-        centre = (int(128 + 80 * np.cos(angle)), int(128 + 80 * np.sin(angle)))
-        cv2.ellipse(frame, centre, (30, 15), np.degrees(angle), 0, 360, (30, 25, 20), -1)
+        centre = [int(size * (0.5 + 0.3 * place)) for place in (np.cos(angle), np.sin(angle))]
+        axes = (size // 8, size // 16)
+        cv2.ellipse(frame, centre, axes, np.degrees(angle), 0, 360, (30, 25, 20), -1)
         frames.append((frame + generator.normal(0, noise, shape)).clip(0, 255).astype(np.uint8))
     return np.stack(frames)
+
+
+def print_table(
+    title: str, frames: np.ndarray, more: dict[str, Callable[[np.ndarray], Stored]]
+) -> None:
+    """Measure every candidate on one video."""
+    print(f"\n{title}: {len(frames)} frames of {frames.shape[1]} x {frames.shape[2]}")
+    heads = ("kB/frame", "GB/54,000", "stored/s", "ms/clip", "PSNR")
+    print(" " * 20 + " ".join(f"{head:>9s}" for head in heads))
+    with tempfile.TemporaryDirectory() as folder:
+        for label, store in {**list_candidates(Path(folder)), **more}.items():
+            size, rate, clip, loss = measure(frames, store)
+            total = size * LONG_VIDEO_FRAMES / 1e6
+            print(f"{label:20s}{size:9.1f} {total:9.1f} {rate:9.0f} {clip:9.1f} {loss:9.1f}")
 
 
 def main() -> None:
@@ -220,20 +249,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--frames", type=int, default=120, help="of each video")
+    parser.add_argument("--size", type=int, default=128, help="height and width in pixels")
     arguments = parser.parse_args()
+    num_frames, size = arguments.frames, arguments.size
     cv2.setNumThreads(1)
-    inputs = {path.name: read_video(path, arguments.frames) for path in arguments.videos}
-    if not inputs:
-        inputs["drawn, no noise"] = draw_video(arguments.frames, 0.0)
-    inputs["drawn, sensor noise of 4"] = draw_video(arguments.frames, 4.0)
-    for name, frames in inputs.items():
-        print(f"\n{name}: {len(frames)} frames of {SIZE_PIXELS} x {SIZE_PIXELS}")
-        print(" " * 20 + "  kB/frame GB/54,000  stored/s  ms/clip   PSNR")
-        with tempfile.TemporaryDirectory() as folder:
-            for label, store in list_candidates(Path(folder)).items():
-                size, rate, clip, loss = measure(frames, store)
-                total = size * LONG_VIDEO_FRAMES / 1e6
-                print(f"{label:20s} {size:9.1f} {total:9.1f} {rate:9.0f} {clip:8.1f} {loss:6.1f}")
+    for path in arguments.videos:
+        more = {"seek in the video": seek_in_file(path, size)}
+        print_table(path.name, read_video(path, num_frames, size), more)
+    if not arguments.videos:
+        print_table("drawn, no noise", draw_video(num_frames, size, 0.0), {})
+    print_table("drawn, sensor noise of 4", draw_video(num_frames, size, 4.0), {})
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 from pixelethogram.ethogram.bouts import choose_min_bout_frames, drop_short_bouts
 from pixelethogram.ethogram.thresholds import apply_exclusive, apply_thresholds, choose_thresholds
+
+TINY = 1e-6  # probabilities nearer to 0 or 1 count as this near
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +93,17 @@ def choose_decision(
 
 
 def _keep_one(present: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Where filling gaps left several behaviors on a frame, keep the one furthest above its bar."""
-    kept = present.copy()
-    several = present.sum(axis=1) > 1
-    candidates = np.where(present[several], probabilities[several], 0.0)
-    kept[several] = apply_exclusive(candidates, thresholds, always_one=True)
-    return kept
+    """One behavior where filling gaps left several: the one furthest above its threshold.
+
+    Summed over the stretch in which the same ones are present, so that noise makes no new flicker.
+    """
+    margins = logit(np.clip(probabilities, TINY, 1 - TINY)) - logit(thresholds)
+    changes = (present[1:] != present[:-1]).any(axis=1)
+    starts = np.flatnonzero(np.append(True, changes))
+    sums = np.add.reduceat(margins, starts, axis=0)
+    evidence = np.repeat(sums, np.diff(np.append(starts, len(present))), axis=0)
+    winners = np.where(present, evidence, -np.inf).argmax(axis=1)
+    return present & (np.arange(present.shape[1]) == winners[:, None])
 
 
 def _fill_from_neighbours(present: np.ndarray) -> np.ndarray:

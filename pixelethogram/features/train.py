@@ -213,8 +213,8 @@ def _train_phase(
     folder = run.checkpoints / phase
     result = fit(
         task,
-        data.train,
-        data.val,
+        data.train.with_length(1) if phase == "spatial" else data.train,
+        data.val.with_length(1) if phase == "spatial" else data.val,
         _phase_config(settings.train, phase, steps),
         GOAL,
         folder=folder,

@@ -5,6 +5,7 @@ The clip of frame t is the L frames around it; at the edges of a video the edge 
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -58,6 +59,12 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         self._proxies = [ProxyFile(path) for path in proxies]
         self._samples = list(samples)
         self._length, self._labels = length, labels
+
+    def with_length(self, length: int) -> ClipDataset:
+        """The same items with clips of another length; 1 reads only the frame itself."""
+        shorter = copy.copy(self)
+        shorter._length = length
+        return shorter
 
     def __len__(self) -> int:
         return len(self._samples)

@@ -173,6 +173,7 @@ class VideoFile:
         self.path = path
         self._table = table
         self._packets: tuple[int, float] | None = None
+        self._display_matrix: bytes | None = None
         self._forget_position()
         if table is not None:
             self.height, self.width = table.height, table.width
@@ -181,7 +182,7 @@ class VideoFile:
             first = next(_repair(_decode_carefully(container)), None)
             if first is None:
                 raise _error(path, "no picture can be decoded", "the file is empty or damaged")
-            self.height, self.width = _to_rgb(first.frame).shape[:2]
+            self.height, self.width = self._to_rgb(first.frame).shape[:2]
 
     def __enter__(self) -> VideoFile:
         return self
@@ -198,7 +199,8 @@ class VideoFile:
         return {"path": self.path, "table": self._table, "size": (self.height, self.width)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path, self._table, self._packets = state["path"], state["table"], None
+        self.path, self._table = state["path"], state["table"]
+        self._packets = self._display_matrix = None
         self.height, self.width = state["size"]
         self._forget_position()
 
@@ -222,7 +224,7 @@ class VideoFile:
         notes = []
         for shown in _repair(_decode(self.path)):
             notes.append(_note(shown))
-            yield _to_rgb(shown.frame, (self.height, self.width))
+            yield self._fit(self._to_rgb(shown.frame))
         self._keep_table(notes)
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
@@ -285,6 +287,17 @@ class VideoFile:
         )
         return self._table
 
+    def _to_rgb(self, frame: Any) -> np.ndarray:
+        """(H, W, 3) uint8, upright."""
+        if self._display_matrix is None:  # asked once: it ties a frame into a cycle of references
+            self._display_matrix = bytes(frame.side_data.get("DISPLAYMATRIX") or b"")
+        picture = _turn_upright(frame.to_ndarray(format="rgb24"), self._display_matrix)
+        return np.ascontiguousarray(picture)
+
+    def _fit(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of another size than the first is stretched to it."""
+        return resize_frame(picture, self.height, self.width, "stretch")
+
     def _read_one(self, index: int, table: FrameTable) -> np.ndarray:
         """Go on decoding to a frame, or from the key frame before it when that is nearer."""
         nearest = int(np.flatnonzero(table.keyframes[: index + 1]).max(initial=0))
@@ -294,7 +307,7 @@ class VideoFile:
         for position, frame in self._upcoming:
             self._position = position
             if position == index:
-                return _to_rgb(frame, (self.height, self.width))
+                return self._fit(self._to_rgb(frame))
         raise _error(self.path, f"frame {index} is gone", "the file changed since it was added")
 
     def _seek(self, index: int, table: FrameTable) -> None:
@@ -396,26 +409,43 @@ def _demux(container: Any) -> Iterator[Any]:
 
 
 def _decode(path: Path) -> Iterator[_Picture]:
-    """All pictures; fast, and where that leaves anything open, again on one thread.
-
-    Threaded decoders lose a different number of pictures around damage and at a truncated end
-    than single ones, so their answer counts only where every packet gave a picture.
-    """
-    num_packets = num_pictures = 0
+    """All pictures; fast, and from the first sign of damage on again, on one thread."""
+    num_pictures = 0
     with _open(path, min(MAX_THREADS, os.cpu_count() or 1)) as container:
-        stream = _find_stream(container)
-        try:
-            for packet in _demux(container):
-                num_packets += _is_shown(packet)
-                for frame in stream.decode(packet):
-                    num_pictures += 1
-                    yield _to_picture(frame)
-        except av.error.FFmpegError:  # whether it is damage or not, the careful pass will tell
-            num_packets = -1
-    if num_packets == num_pictures:
-        return
+        for picture in _decode_until_damage(container):
+            if picture is None:
+                break
+            num_pictures += 1
+            yield picture
+        else:
+            return
     with _open(path, 1) as container:
         yield from itertools.islice(_decode_carefully(container), num_pictures, None)
+
+
+def _decode_until_damage(container: Any) -> Iterator[_Picture | None]:
+    """Good pictures, then None if there is damage or not every packet gave a picture.
+
+    Around damage threaded decoders lose a different number of pictures than single ones, and
+    whether they flag a picture can depend on chance; so they are told to stop at any error.
+    """
+    stream = _find_stream(container)
+    stream.codec_context.options = {"err_detect": "explode"}
+    num_missing = 0
+    try:
+        for packet in _demux(container):
+            num_missing += _is_shown(packet)
+            for frame in stream.decode(packet):
+                if frame.is_corrupt:
+                    yield None
+                    return
+                num_missing -= 1
+                yield _to_picture(frame)
+    except av.error.FFmpegError:  # whether it is damage or not, the careful pass will tell
+        yield None
+        return
+    if num_missing:
+        yield None
 
 
 def _decode_carefully(container: Any) -> Iterator[_Picture]:
@@ -475,19 +505,11 @@ def _number(container: Any, table: FrameTable, key: int) -> Iterator[tuple[int, 
             yield index, picture.frame
 
 
-def _to_rgb(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
-    """(H, W, 3) uint8, upright; a picture of another size than the first is stretched to it."""
-    picture = _turn_upright(frame.to_ndarray(format="rgb24"), frame.side_data.get("DISPLAYMATRIX"))
-    if size is not None and picture.shape[:2] != size:
-        return resize_frame(picture, *size, "stretch")
-    return np.ascontiguousarray(picture)
-
-
-def _turn_upright(picture: np.ndarray, display_matrix: Any) -> np.ndarray:
+def _turn_upright(picture: np.ndarray, display_matrix: bytes) -> np.ndarray:
     """Turn and mirror a picture by the file's display matrix: x' = ax + cy, y' = bx + dy."""
-    if display_matrix is None:
+    if not display_matrix:
         return picture
-    a, b, _, c, d = np.frombuffer(bytes(display_matrix), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(display_matrix, np.int32)[:5].tolist()
     if abs(b) > abs(a):  # a quarter turn
         picture, a, d = picture.swapaxes(0, 1), c, b
     if a < 0:

@@ -142,3 +142,10 @@ def test_a_dataset_can_be_sent_to_another_process(proxies: list[Path]) -> None:
     dataset = ClipDataset(proxies, [(1, 1)], 3)
     again = pickle.loads(pickle.dumps(dataset))
     assert again[0]["clip"][:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_a_dataset_of_length_one_reads_only_the_frame_itself(proxies: list[Path]) -> None:
+    dataset = ClipDataset(proxies, [(0, 4)], 5)
+    shorter = dataset.with_length(1)
+    assert shorter[0]["clip"].equal(dataset[0]["clip"][2:3])
+    assert len(dataset[0]["clip"]) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import os
 import pickle
@@ -475,6 +476,20 @@ def test_memory_stays_flat(tmp_path: Path, write_video: WriteVideo) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 20 * 120 * 160 * 3  # of 300 frames
+
+
+def test_decoded_pictures_are_let_go_without_the_garbage_collector(numbered_video: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoFile(numbered_video) as frames:
+            for _ in frames.iterate():
+                pass
+            frames.read(range(30))
+            alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 8
 
 
 def test_a_pickled_file_reads_on(numbered_video: Path, number_of: NumberOf) -> None:

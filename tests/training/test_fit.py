@@ -124,7 +124,8 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 
 class TestPace:
-    @pytest.mark.parametrize(("steps", "every"), itertools.product([1, 7, 10, 100], [1, 3, 10, 64]))
+    @pytest.mark.parametrize("steps", [1, 7, 10, 100])
+    @pytest.mark.parametrize("every", [1, 3, 10, 64])
     def test_validations_are_evenly_spaced_and_cover_all_steps(
         self, steps: int, every: int
     ) -> None:
@@ -196,7 +197,9 @@ class TestBestWeights:
         task = LineTask(settings(), goal, scores=list(scores))
         result = run_fit(task, tmp_path)
         assert result.best_step == 2 * (best + 1)
-        assert result.best == pytest.approx({"val_f1": scores[best][0], "val_loss": scores[best][1]})
+        assert result.best == pytest.approx(
+            {"val_f1": scores[best][0], "val_loss": scores[best][1]}
+        )
         assert task.network.weight.item() == task.at_validation[best]
         assert len(set(task.at_validation)) == 4
 

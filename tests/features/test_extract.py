@@ -1,0 +1,240 @@
+"""Extraction: a recording in, one feature vector per frame out, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pixelethogram.config import Config, load_config
+from pixelethogram.features.extract import BLOCKS_AHEAD, extract_block, extract_to_file
+from pixelethogram.flow.models.generator import FlowGenerator
+from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
+from pixelethogram.frames.augment import to_float
+from pixelethogram.frames.clips import clip_indices
+from pixelethogram.frames.resize import resize_frame
+from pixelethogram.progress import SilentProgress
+from pixelethogram.store import ArrayReader
+
+ARRAYS = ("features", "logits", "spatial_logits", "flow_logits")
+pytestmark = pytest.mark.usefixtures("small_streams")
+
+
+def settings(*overrides: str) -> Config:
+    tiny = (
+        "frames.height=32",
+        "frames.width=32",
+        "flow.model.width=0.1",
+        "features.precision=fp32",
+    )
+    return load_config(overrides=(*tiny, *overrides))
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    flow = FlowGenerator(TinyMotionNetConfig(width=0.1).build(), (0.5,) * 3, (0.2,) * 3)
+    return settings().features.model.build(flow, 2, (0.5,) * 3, (0.2,) * 3).eval()
+
+
+def extract(
+    model: nn.Module, source: Any, path: Path, *overrides: str, progress: Any = None
+) -> dict[str, np.ndarray]:
+    """Extract to a file and read everything back."""
+    num_frames = extract_to_file(
+        model,
+        source,
+        settings(*overrides),
+        path,
+        {"run": "r1"},
+        device="cpu",
+        progress=progress or SilentProgress(),
+    )
+    with ArrayReader(path, num_frames) as arrays:
+        return {name: arrays.read(name) for name in ARRAYS}
+
+
+@pytest.fixture
+def source(array_source: Callable[..., Any]) -> Any:
+    """40 frames of noise that brightens."""
+    generator = np.random.default_rng(1)
+    levels = np.linspace(40, 200, 40)[:, None, None, None]
+    frames = generator.normal(levels, 30, (40, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+    return array_source(frames)
+
+
+def decoder_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "decoder"]
+
+
+class TestResult:
+    def test_the_block_size_does_not_matter(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        one = extract(model, source, tmp_path / "1.h5", "features.batch_size=1")
+        many = extract(model, source, tmp_path / "32.h5", "features.batch_size=32")
+        for name in ARRAYS:
+            assert np.abs(one[name].astype(np.float32) - many[name]).max() <= 1e-4
+
+    def test_every_frame_sees_the_clip_that_training_would_show(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        found = extract(model, source, tmp_path / "all.h5", "features.batch_size=7")
+        for frame in (0, 3, 20, 39):  # edge frames repeat
+            clip = torch.from_numpy(source.frames[clip_indices(frame, 40, 11)])
+            with torch.no_grad():
+                features = model.forward_features(to_float(clip[None]))
+                logits = model.forward_head(features)
+            assert found["logits"][frame] == pytest.approx(logits[0].numpy(), abs=1e-4)
+            assert found["features"][frame] == pytest.approx(features[0].numpy(), rel=1e-3)
+
+    @pytest.mark.parametrize("num_frames", [1, 2, 5, 10, 11, 12])
+    def test_recordings_shorter_than_a_clip_work(
+        self, num_frames: int, model: nn.Module, source: Any, array_source: Any, tmp_path: Path
+    ) -> None:
+        short = array_source(source.frames[:num_frames])
+        found = extract(model, short, tmp_path / "short.h5", "features.batch_size=4")
+        assert {len(values) for values in found.values()} == {num_frames}
+
+    def test_the_frames_that_the_decoder_gives_are_counted_not_those_it_promised(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        source.num_frames = 1000
+        assert len(extract(model, source, tmp_path / "all.h5")["features"]) == 40
+
+    def test_frames_are_resized_to_the_training_size(
+        self, model: nn.Module, source: Any, array_source: Any, tmp_path: Path
+    ) -> None:
+        large = np.stack([resize_frame(frame, 48, 40, "stretch") for frame in source.frames[:12]])
+        small = np.stack([resize_frame(frame, 32, 32, "stretch") for frame in large])
+        found = extract(model, array_source(large), tmp_path / "large.h5")
+        expected = extract(model, array_source(small), tmp_path / "small.h5")
+        assert np.array_equal(found["logits"], expected["logits"])
+
+    def test_fused_logits_are_the_mean_of_the_streams(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        found = extract(model, source, tmp_path / "all.h5")
+        mean = (found["spatial_logits"] + found["flow_logits"]) / 2
+        assert found["logits"] == pytest.approx(mean, abs=1e-5)
+        assert found["features"].dtype == np.float16
+
+    def test_bf16_changes_probabilities_by_less_than_a_hundredth(
+        self, model: nn.Module, source: Any
+    ) -> None:
+        block = torch.from_numpy(source.frames[:20])
+        exact = extract_block(model, block, 11, "fp32")["logits"]
+        rough = extract_block(model, block, 11, "bf16")["logits"]
+        difference = torch.sigmoid(torch.tensor(exact)) - torch.sigmoid(torch.tensor(rough))
+        assert difference.abs().max() <= 1e-2
+
+    def test_the_file_says_how_it_was_made(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        extract(model, source, tmp_path / "all.h5")
+        with ArrayReader(tmp_path / "all.h5") as arrays:
+            assert arrays.attribute("run") == "r1"
+            assert arrays.attribute("precision") == "fp32"
+            assert '"height": 32' in arrays.attribute("frames")
+
+
+class TestInterruption:
+    def test_an_error_of_the_decoder_reaches_the_caller(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        def iterate() -> Iterator[np.ndarray]:
+            yield from source.frames[:30]
+            raise ValueError("bad packet")
+
+        source.iterate = iterate
+        with pytest.raises(ValueError, match="bad packet"):
+            extract(model, source, tmp_path / "all.h5", "features.batch_size=4")
+        assert list(tmp_path.iterdir()) == []
+        assert decoder_threads() == []
+
+    def test_ctrl_c_leaves_no_file_and_no_thread(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        class Interrupt(SilentProgress):
+            def advance(self, units: int = 1, note: str = "") -> None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            extract(model, source, tmp_path / "a.h5", "features.batch_size=1", progress=Interrupt())
+        assert list(tmp_path.iterdir()) == []
+        assert decoder_threads() == []
+
+    def test_the_decoder_is_at_rest_when_the_recording_is_closed(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        def iterate() -> Iterator[np.ndarray]:
+            for frame in source.frames:
+                assert not source.closed
+                yield frame
+
+        class Break(SilentProgress):
+            def advance(self, units: int = 1, note: str = "") -> None:
+                raise ValueError("enough")
+
+        source.iterate = iterate
+        with pytest.raises(ValueError, match="enough") as caught, source:
+            extract(model, source, tmp_path / "a.h5", "features.batch_size=1", progress=Break())
+        assert caught.value is not None  # the traceback keeps every frame of the call alive
+        assert decoder_threads() == []
+
+    def test_the_decoder_runs_only_a_few_blocks_ahead(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        decoded, extracted, ahead = 0, 0, []
+
+        def iterate() -> Iterator[np.ndarray]:
+            nonlocal decoded
+            for frame in np.concatenate([source.frames] * 3):
+                decoded += 1
+                yield frame
+
+        class Watch(SilentProgress):
+            def advance(self, units: int = 1, note: str = "") -> None:
+                nonlocal extracted
+                extracted += units
+                ahead.append(decoded - extracted)
+
+        source.iterate = iterate
+        extract(model, source, tmp_path / "a.h5", "features.batch_size=2", progress=Watch())
+        assert extracted == 120
+        assert max(ahead) <= 2 * (BLOCKS_AHEAD + 3) + 10
+
+    @pytest.mark.parametrize("when", ["writing", "finishing"])
+    def test_a_full_disk_leaves_nothing_that_looks_finished(
+        self,
+        when: str,
+        model: nn.Module,
+        source: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        if when == "writing":
+            monkeypatch.setattr("pixelethogram.store.ArrayWriter.append", fail)
+        else:
+            monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            extract(model, source, tmp_path / "all.h5")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_a_kill_left_behind_is_replaced(
+        self, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / ".all.h5.partial").write_bytes(b"half a file")
+        assert len(extract(model, source, tmp_path / "all.h5")["features"]) == 40
+        assert [path.name for path in tmp_path.iterdir()] == ["all.h5"]

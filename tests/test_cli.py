@@ -1,0 +1,490 @@
+"""Commands as a user types them: help, exit codes, messages, JSON."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+import typer.main
+
+from pixelethogram import cli
+from pixelethogram.config import EthogramConfig, setting_rows
+from pixelethogram.errors import InputError, PixelethogramError, ResourceError
+from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.evaluation import evaluate
+from pixelethogram.project import Project, create_project
+from pixelethogram.splits import Segment
+
+COMMANDS = [
+    *("demo", "doctor", "new", "add", "import", "status", "train", "extract", "predict"),
+    *("evaluate", "settings"),
+]
+HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
+BEHAVIORS = ("à gauche", "à droite")
+
+# Says for each command line whether it ended well, and which heavy packages it had loaded.
+LIGHT = """
+import json, sys
+from pixelethogram.cli import main
+loaded = {}
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["pixelethogram", *command, "--help"]
+    try:
+        main()
+    except SystemExit as stop:
+        heavy = [name for name in json.loads(HEAVY) if name in sys.modules]
+        loaded[" ".join(command)] = [stop.code, heavy]
+print(json.dumps(loaded))
+"""
+
+
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run a command line as the installed program does."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["pixelethogram", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        found = capsys.readouterr()
+        return Result(int(stop.value.code or 0), found.out, found.err)
+
+    return run_command
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return create_project(tmp_path / "my project é", BEHAVIORS)
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """A recording with labels beside it."""
+    path = tmp_path / "new videos" / "souris 1.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        file["movie"] = np.zeros((10, 32, 32), np.uint8)
+    values = np.zeros((10, 2), np.int8)
+    values[:4] = [1, -1]
+    write_csv(Ethogram(values, BEHAVIORS, 30.0), path.with_name("souris 1.labels.csv"))
+    return path
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Make `pixelethogram new` meet an error."""
+
+    def meet(error: BaseException) -> None:
+        def create(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("pixelethogram.project.create_project", create)
+
+    return meet
+
+
+def only_json(result: Result) -> Any:
+    """The one JSON object that is all of standard output."""
+    lines = result.out.splitlines()
+    assert len(lines) == 1, result.out
+    return json.loads(lines[0])
+
+
+# help
+
+
+def test_the_commands_are_those_of_the_plan() -> None:
+    assert list(typer.main.get_command(cli.app).commands) == COMMANDS  # type: ignore[attr-defined]
+
+
+def test_no_command_loads_anything_heavy_to_explain_itself() -> None:
+    lines = [[], *([command] for command in COMMANDS)]
+    code = LIGHT.replace("HEAVY", repr(json.dumps(HEAVY)))
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(lines)], capture_output=True, text=True, check=True
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert loaded == {" ".join(line): [0, []] for line in lines}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_says_what_it_is_for(
+    run: Callable[..., Result], command: str
+) -> None:
+    result = run(command, "--help")
+    assert result.code == 0
+    assert "Usage: " in result.out
+    for parameter in typer.main.get_command(cli.app).commands[command].params:  # type: ignore[attr-defined]
+        text = getattr(parameter, "help", None)
+        assert text, f"{command} {parameter.name}"
+        assert text.split()[0] in result.out
+
+
+def test_the_module_can_be_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pixelethogram", "new", "--behaviors"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--behaviors" in done.stderr
+
+
+def test_without_a_command_the_help_is_shown(run: Callable[..., Result]) -> None:
+    result = run()
+    assert all(command in result.out + result.err for command in COMMANDS)
+
+
+# exit codes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fly",),
+        ("new",),
+        ("new", "p"),
+        ("status", "p", "--quickly"),
+        ("train", "everything", "p"),
+        ("settings", "nonsense"),
+    ],
+)
+def test_wrong_arguments_end_with_2(run: Callable[..., Result], words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.code == 2
+    assert result.err and not result.out
+
+
+def test_wrong_settings_and_devices_end_with_2(
+    run: Callable[..., Result], project: Project
+) -> None:
+    result = run("train", "all", project.folder, "--set", "frames.hieght=3")
+    assert result.code == 2
+    assert "did you mean frames.height?" in result.err
+    assert run("train", "all", project.folder, "--preset", "huge").code == 2
+    assert run("train", "all", project.folder, "--device", "tpu").code == 2
+
+
+def test_impossible_names_end_with_2(run: Callable[..., Result], tmp_path: Path) -> None:
+    assert run("new", tmp_path / "p", "--behaviors", "lick,frame").code == 2
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("command", ["status", "extract", "evaluate", "predict"])
+def test_a_folder_that_is_no_project_ends_with_3(
+    run: Callable[..., Result], tmp_path: Path, command: str
+) -> None:
+    result = run(command, tmp_path)
+    assert result.code == 3
+    assert result.err.startswith("error: this is not a project\n  where: ")
+    assert "  do:    " in result.err
+
+
+@pytest.mark.parametrize("command", ["extract", "evaluate", "predict"])
+def test_what_needs_training_says_so_and_ends_with_3(
+    run: Callable[..., Result], project: Project, command: str
+) -> None:
+    result = run(command, project.folder)
+    assert result.code == 3
+    assert "pixelethogram train" in result.err
+
+
+def test_training_without_videos_ends_with_3(run: Callable[..., Result], project: Project) -> None:
+    result = run("train", "flow", project.folder, "--device", "cpu")
+    assert result.code == 3
+    assert "pixelethogram add" in result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PixelethogramError("odd"), 1),
+        (InputError("bad labels"), 3),
+        (ResourceError("no memory"), 4),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.h5"), 4),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS), "a.h5"), 4),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "a.h5"), 4),
+        (MemoryError(), 4),
+        (RuntimeError("file write failed: errno = 28, error message = …"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_trouble_has_its_exit_code_and_one_message(
+    run: Callable[..., Result], fail: Callable[[BaseException], None], error: Exception, code: int
+) -> None:
+    fail(error)
+    result = run("new", "p", "--behaviors", "lick")
+    assert result.code == code
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    assert result.err.startswith("cancelled" if code == 130 else "error: ")
+
+
+def test_a_full_disk_is_told_in_words(
+    run: Callable[..., Result], fail: Callable[[BaseException], None]
+) -> None:
+    fail(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.h5"))
+    err = run("new", "p", "--behaviors", "lick").err
+    assert err.splitlines()[:2] == ["error: the disk is full", "  where: a.h5"]
+    assert "same command again" in err
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "x"), ValueError(), RuntimeError()])
+def test_a_bug_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, fail: Callable[[BaseException], None], error: Exception
+) -> None:
+    fail(error)
+    monkeypatch.setattr(sys, "argv", ["pixelethogram", "new", "p", "--behaviors", "lick"])
+    with pytest.raises(type(error)):
+        cli.main()
+
+
+# project commands
+
+
+def test_from_nothing_to_the_command_that_trains(
+    run: Callable[..., Result], tmp_path: Path, movie: Path
+) -> None:
+    folder = tmp_path / "été 2026" / "mon projet"
+    made = run("new", folder, "--behaviors", "à gauche, à droite")
+    assert made.code == 0
+    assert f'next: pixelethogram add "{folder}"' in made.out
+    added = run("add", folder, movie)
+    assert added.code == 0, added.err
+    assert "10 of 10 frames scored; frames present: à gauche 4, à droite 0" in added.out
+    shown = run("status", folder)
+    assert shown.code == 0
+    assert "souris 1" in shown.out
+    last = shown.out.splitlines()[-1]
+    assert last == f'next: pixelethogram train all "{folder}" --preset fast'
+
+
+def test_labels_can_be_imported_under_any_name(
+    run: Callable[..., Result], project: Project, movie: Path, tmp_path: Path
+) -> None:
+    labels = movie.with_name("souris 1.labels.csv").rename(tmp_path / "scored by Zoë.csv")
+    assert run("add", project.folder, movie).code == 0
+    lost = run("import", project.folder, labels)
+    assert lost.code == 3
+    assert "souris 1" in lost.err
+    found = run("import", project.folder, labels, "--video", "souris 1")
+    assert (found.code, found.out[:8]) == (0, "souris 1")
+    named = labels.rename(tmp_path / "souris 1.csv")
+    assert run("import", project.folder, named).code == 0
+
+
+def test_one_broken_video_ends_with_5_and_the_others_are_added(
+    run: Callable[..., Result], project: Project, movie: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 40)
+    result = run("add", project.folder, tmp_path / "broken.mp4", movie)
+    assert result.code == 5
+    assert result.err == f"failed: 1\n  {tmp_path / 'broken.mp4'}\n"
+    assert [video.name for video in project.videos()] == ["souris 1"]
+
+
+def test_settings_are_explained(run: Callable[..., Result]) -> None:
+    result = run("settings")
+    assert result.code == 0
+    for key, _, default, meaning in setting_rows():
+        assert f"{key} = {default} " in result.out
+        assert f"    {meaning}\n" in result.out
+
+
+def test_settings_of_a_section(run: Callable[..., Result]) -> None:
+    out = run("settings", "frames").out
+    assert "frames.height = 256   (int)" in out
+    assert "flow." not in out
+
+
+# JSON
+
+
+def test_status_ends_with_json(run: Callable[..., Result], project: Project, movie: Path) -> None:
+    run("add", project.folder, movie)
+    result = run("status", project.folder, "--json")
+    content = only_json(result)
+    assert content["columns"][-2:] == list(BEHAVIORS)
+    assert content["rows"] == [["souris 1", None, 10, 10, 4, 0]]
+    assert "souris 1" in result.err
+
+
+def test_doctor_ends_with_json(run: Callable[..., Result]) -> None:
+    result = run("doctor", "--json")
+    assert result.code == 0
+    assert "torch" in only_json(result)
+
+
+def test_a_sick_machine_ends_with_4(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixelethogram.doctor import Finding
+
+    finding = Finding("torchvision", "0.20", "install both in one command", fatal=True)
+    monkeypatch.setattr("pixelethogram.doctor.examine", lambda: [finding])
+    result = run("doctor")
+    assert result.code == 4
+    assert "install both in one command" in result.out
+
+
+def test_demo_ends_with_json(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_demo(folder: Path, device: str, console: Any) -> dict[str, Any]:
+        console.print(f"demo in {folder} on {device}")
+        return {"macro_f1": 0.95, "seconds": 1.0, "ethogram": folder / "a.csv"}
+
+    monkeypatch.setattr("pixelethogram.demo.run_demo", run_demo)
+    result = run("demo", "somewhere", "--device", "cpu", "--json")
+    assert only_json(result) == {
+        "macro_f1": 0.95,
+        "seconds": 1.0,
+        "ethogram": str(Path("somewhere") / "a.csv"),
+    }
+    assert result.err == "demo in somewhere on cpu\n"
+
+
+@pytest.fixture
+def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The pipeline with its work left out: notes what is asked for, answers at once."""
+    asked: list[tuple[str, Any]] = []
+    flow = SimpleNamespace(id="1", stage="flow", folder=Path("runs/1"), results={"loss": 0.5})
+    sequence = SimpleNamespace(id="2", stage="sequence", folder=Path("runs/2"), results={})
+    bouts = np.tile(np.eye(2, dtype=np.int8), (10, 1))
+    labels = np.repeat(bouts, [1, 1, *[5, 6] * 9], axis=0)[:100]
+    parts = {part: [Segment("a", 0, 100)] for part in ("train", "val", "test")}
+    evaluation = evaluate(
+        {"a": labels},
+        {"a": labels * 0.8 + 0.1},
+        parts,
+        BEHAVIORS,
+        exclusive=False,
+        settings=EthogramConfig(chance_repetitions=2),
+        seed=0,
+    )
+
+    def answer(name: str, value: Any) -> None:
+        def act(job: Any, *rest: Any, **named: Any) -> Any:
+            asked.append((name, (job.config, job.resume, *rest, *named.values())))
+            return value
+
+        monkeypatch.setattr(f"pixelethogram.pipeline.{name}", act)
+
+    answer("train_stage", flow)
+    answer("train_all", sequence)
+    answer("try_stage", None)
+    answer("extract_project", 3)
+    answer("predict_project", sequence)
+    answer("evaluate_project", {"sequence": evaluation})
+    return SimpleNamespace(folder=project.folder, asked=asked)
+
+
+def test_a_stage_is_trained_with_the_settings_asked_for(
+    run: Callable[..., Result], trained: SimpleNamespace
+) -> None:
+    chosen = ("--preset", "fast", "--set", "seed=3", "--set", "flow.train.learning_rate=1e-4")
+    options = (*chosen, "--device", "cpu", "--no-resume", "--json")
+    result = run("train", "flow", trained.folder, *options)
+    assert result.code == 0, result.err
+    ((name, (config, resume, stage)),) = trained.asked
+    assert (name, stage, resume) == ("train_stage", "flow", False)
+    assert (config.seed, config.flow.train.learning_rate) == (3, 1e-4)
+    assert only_json(result) == {
+        "run": "1",
+        "folder": str(Path("runs/1")),
+        "results": {"loss": 0.5},
+    }
+
+
+def test_training_everything_ends_with_the_scores(
+    run: Callable[..., Result], trained: SimpleNamespace
+) -> None:
+    result = run("train", "all", trained.folder, "--json")
+    assert [name for name, _ in trained.asked] == ["train_all", "evaluate_project"]
+    assert set(only_json(result)["sequence"]) == {"val", "test"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "stages"), [("all", ["flow", "features", "sequence"]), ("features", ["features"])]
+)
+def test_a_dry_run_trains_nothing(
+    run: Callable[..., Result], trained: SimpleNamespace, stage: str, stages: list[str]
+) -> None:
+    result = run("train", stage, trained.folder, "--dry-run", "--json")
+    assert [(name, rest[2]) for name, rest in trained.asked] == [("try_stage", s) for s in stages]
+    assert only_json(result) == {"dry_run": stages}
+
+
+def test_evaluate_shows_scores_beside_chance(
+    run: Callable[..., Result], trained: SimpleNamespace
+) -> None:
+    shown = run("evaluate", trained.folder)
+    assert shown.code == 0
+    for word in ("scores on the test part", "chance", "macro", *BEHAVIORS, "sequence"):
+        assert word in shown.out
+    content = only_json(run("evaluate", trained.folder, "--json"))
+    assert content["sequence"]["test"]["macro_f1"] > 0.9
+    assert content["sequence"]["test"]["chance"]["macro_f1"] < 0.9
+
+
+def test_extract_says_how_much_it_did(run: Callable[..., Result], trained: SimpleNamespace) -> None:
+    assert "extracted 3 videos" in run("extract", trained.folder, "--overwrite").out
+    assert trained.asked[0][1][-1] is True
+
+
+def test_predicting_the_videos_of_a_project_ends_with_json(
+    run: Callable[..., Result], trained: SimpleNamespace, movie: Path
+) -> None:
+    run("add", trained.folder, movie)
+    result = run("predict", trained.folder, "--json")
+    ethogram = trained.folder / "videos" / "souris 1" / "ethogram.csv"
+    assert only_json(result) == {"run": "2", "ethograms": {"souris 1": str(ethogram)}}
+
+
+@pytest.mark.parametrize(("status", "code"), [("done", 0), ("skipped", 0), ("failed", 5)])
+def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    status: str,
+    code: int,
+) -> None:
+    from pixelethogram import inference
+
+    results = [
+        inference.VideoResult(tmp_path / "é.mp4", "done", 10, 2.0, share={"lick": 0.5}),
+        inference.VideoResult(tmp_path / "b.mp4", status, error="broken"),
+    ]
+    models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
+    monkeypatch.setattr(inference, "load_models", lambda run, device: models)
+    monkeypatch.setattr(inference, "predict_videos", lambda *_, **__: results)
+    result = run("predict", tmp_path, tmp_path, "--out", tmp_path / "out", "--json")
+    assert result.code == code
+    content = only_json(result)
+    assert content["run"] == "7"
+    assert [video["status"] for video in content["videos"]] == ["done", status]
+    assert content["videos"][0]["share"] == {"lick": 0.5}
+    summary = (tmp_path / "out" / "summary.csv").read_text("utf-8").splitlines()
+    assert summary[0] == "recording,status,frames,lick,error"
+    assert [line.split(",")[1] for line in summary[1:]] == ["done", status]
+    assert ("failed: 1" in result.err) == (code == 5)

@@ -1,0 +1,437 @@
+"""Projects: what they take, what they refuse, and that they can be moved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from pixelethogram.errors import InputError, UsageError
+from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.project import (
+    Project,
+    add_video,
+    create_project,
+    hash_recording,
+    import_labels,
+)
+from pixelethogram.splits import Segment
+from pixelethogram.toy import make_toy_video
+
+BEHAVIORS = ("saut à gauche", "lick, groom")
+
+
+def make_movie(path: Path, num_frames: int = 6, seed: int = 0) -> Path:
+    """An HDF5 movie, the cheapest recording there is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = np.random.default_rng(seed).integers(0, 255, (num_frames, 32, 32, 3), np.uint8)
+    with h5py.File(path, "w") as file:
+        file["movie"] = frames
+        file["movie"].attrs["fps"] = 25.0
+    return path
+
+
+def make_labels(path: Path, values: Any, behaviors: tuple[str, ...] = BEHAVIORS) -> Path:
+    write_csv(Ethogram(np.array(values, dtype=np.int8), behaviors, 25.0), path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return create_project(tmp_path / "Mäuse im Käfig" / "my project", BEHAVIORS)
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    return make_movie(tmp_path / "enregistré hier" / "souris é 1.h5")
+
+
+@pytest.fixture
+def edit(project: Project) -> Callable[..., Project]:
+    """Change keys of project.yaml by hand and open it again."""
+
+    def edit_record(**changes: Any) -> Project:
+        path = project.folder / "project.yaml"
+        record = yaml.safe_load(path.read_text("utf-8")) | changes
+        path.write_text(yaml.safe_dump(record, allow_unicode=True), "utf-8")
+        return Project(project.folder)
+
+    return edit_record
+
+
+# new
+
+
+def test_a_new_project_is_empty_and_knows_its_behaviors(project: Project) -> None:
+    opened = Project(project.folder)
+    assert opened.behaviors == BEHAVIORS
+    assert opened.exclusive is False
+    assert (opened.videos(), opened.read_labels(), opened.splits) == ([], {}, {})
+    assert dict(opened.settings) == {}
+
+
+def test_project_yaml_is_written_for_people(project: Project) -> None:
+    assert "saut à gauche" in (project.folder / "project.yaml").read_text("utf-8")
+
+
+def test_spaces_around_typed_names_go_away(tmp_path: Path) -> None:
+    project = create_project(tmp_path / "p", ["lick", " groom "], exclusive=True)
+    assert project.behaviors == ("lick", "groom")
+    assert Project(project.folder).exclusive
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[], [""], ["lick", ""], ["frame"], ["background"], ["lick", "lick"], ["lick", " lick"]],
+)
+def test_impossible_names_of_behaviors_make_no_project(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(UsageError) as refusal:
+        create_project(tmp_path / "p", names)
+    assert refusal.value.do
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").write_text("precious")
+    for folder in (tmp_path, tmp_path / "thesis.doc"):
+        with pytest.raises(InputError, match="already"):
+            create_project(folder, ["lick"])
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_an_empty_folder_may_become_a_project(tmp_path: Path) -> None:
+    assert create_project(tmp_path, ["lick"]).behaviors == ("lick",)
+
+
+# project.yaml
+
+
+def test_a_folder_that_is_no_project_is_refused_with_the_command_that_makes_one(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match="not a project") as refusal:
+        _ = Project(tmp_path).behaviors
+    assert "pixelethogram new" in str(refusal.value.do)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"behaviours": ["lick"]}, "behaviours"),
+        ({"behaviors": []}, "behaviors"),
+        ({"behaviors": "lick"}, "behaviors"),
+        ({"behaviors": ["lick", True]}, "True"),
+        ({"behaviors": ["lick", " groom"]}, "' groom'"),
+        ({"behaviors": ["frame"]}, "'frame'"),
+        ({"behaviors": ["lick", "lick"]}, "same name"),
+        ({"exclusive": "sometimes"}, "exclusive"),
+        ({"settings": ["frames.height=3"]}, "settings"),
+    ],
+)
+def test_a_mistake_in_project_yaml_is_named_with_the_file(
+    edit: Callable[..., Project], changes: dict[str, Any], named: str
+) -> None:
+    edited = edit(**changes)
+    with pytest.raises(InputError) as refusal:
+        _ = edited.behaviors
+    assert named in refusal.value.what
+    assert refusal.value.where == edited.folder / "project.yaml"
+    assert refusal.value.do
+
+
+@pytest.mark.parametrize("splits", [{"train": ["a"]}, {"train": {"a": [[0]]}}, {"train": {"a": 3}}])
+def test_splits_that_make_no_sense_are_refused(
+    edit: Callable[..., Project], splits: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="splits") as refusal:
+        _ = edit(splits=splits).splits
+    assert "delete" in str(refusal.value.do)
+
+
+def test_yaml_that_cannot_be_read_is_named(project: Project) -> None:
+    (project.folder / "project.yaml").write_text("behaviors: [lick")
+    with pytest.raises(InputError, match="project.yaml"):
+        _ = Project(project.folder).behaviors
+
+
+def test_splits_are_kept(project: Project) -> None:
+    splits = {"train": [Segment("é 1", 0, 5), Segment("é 1", 9, 12)], "val": [Segment("b", 0, 4)]}
+    project.write_splits(splits)
+    assert project.splits == splits
+    assert Project(project.folder).splits == splits
+    assert project.behaviors == BEHAVIORS
+
+
+# add
+
+
+def test_a_recording_is_indexed(project: Project, movie: Path) -> None:
+    video, is_new = add_video(project, movie)
+    assert is_new
+    assert (video.name, video.num_frames, video.fps) == ("souris é 1", 6, 25.0)
+    assert video.source == movie
+    with video.open() as frames:
+        assert frames.read([5, 0]).shape == (2, 32, 32, 3)
+    assert [each.name for each in project.videos()] == ["souris é 1"]
+    assert project.video("souris é 1") == video
+
+
+def test_a_video_file_is_counted_by_decoding_and_its_frame_table_kept(
+    project: Project, tmp_path: Path
+) -> None:
+    make_toy_video(tmp_path / "toy 1.mp4", seed=0, num_frames=12, size=32)
+    video, _ = add_video(project, tmp_path / "toy 1.mp4")
+    assert video.num_frames == 12
+    assert (video.folder / "frame_table.npz").is_file()
+    with video.open() as frames:
+        np.testing.assert_array_equal(frames.read([7])[0], list(frames.iterate())[7])
+
+
+def test_adding_twice_changes_nothing(project: Project, movie: Path) -> None:
+    add_video(project, movie)
+    before = (project.folder / "videos/souris é 1/video.yaml").read_bytes()
+    video, is_new = add_video(project, movie)
+    assert not is_new
+    assert (video.folder / "video.yaml").read_bytes() == before
+    assert len(project.videos()) == 1
+
+
+def test_another_recording_of_the_same_name_is_refused(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    add_video(project, movie)
+    other = make_movie(tmp_path / "tuesday" / movie.name, seed=1)
+    with pytest.raises(InputError, match="already called") as refusal:
+        add_video(project, other)
+    assert str(movie) in str(refusal.value.why)
+    assert project.video("souris é 1").source == movie
+
+
+def test_a_copy_lives_in_the_project(project: Project, movie: Path) -> None:
+    video, _ = add_video(project, movie, copy=True)
+    movie.unlink()
+    assert video.source.is_relative_to(project.folder.resolve())
+    with video.open() as frames:
+        assert frames.num_frames == 6
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_what_is_no_recording_leaves_nothing_behind(
+    project: Project, tmp_path: Path, copy: bool
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"not a video" * 100)
+    for source in (tmp_path / "broken.mp4", tmp_path / "missing.mp4"):
+        with pytest.raises(InputError) as refusal:
+            add_video(project, source, copy=copy)
+        assert source.name in str(refusal.value)
+    assert list((project.folder / "videos").iterdir()) == []
+
+
+def test_an_unknown_video_is_refused_with_the_known_ones(project: Project, movie: Path) -> None:
+    add_video(project, movie)
+    with pytest.raises(InputError, match="souris é 2") as refusal:
+        project.video("souris é 2")
+    assert "souris é 1" in str(refusal.value.do)
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_its_pictures(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"x" * number)
+    before = hash_recording(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"from a Mac")
+    (tmp_path / "notes.txt").write_text("fine mouse")
+    assert hash_recording(tmp_path) == before
+    (tmp_path / "3.png").write_bytes(b"x")
+    assert hash_recording(tmp_path) != before
+
+
+@pytest.mark.parametrize("position", [0, 1 << 20, (3 << 20) - 1])
+def test_the_fingerprint_of_a_file_sees_its_size_and_both_ends(
+    tmp_path: Path, position: int
+) -> None:
+    content = bytearray(3 << 20)
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    before = hash_recording(path)
+    content[position] = 1
+    path.write_bytes(content)
+    assert (hash_recording(path) != before) == (position != 1 << 20)
+    path.write_bytes(bytes(3 << 20) + b"\0")
+    assert hash_recording(path) != before
+
+
+# moving
+
+
+def test_a_project_moved_alone_finds_its_recordings(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    add_video(project, movie)
+    moved = Path(shutil.move(project.folder, tmp_path / "elsewhere" / "deeper" / "p"))
+    assert Project(moved).video("souris é 1").source == movie
+
+
+def test_a_project_moved_together_with_its_recordings_finds_them(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    add_video(project, movie)
+    moved = tmp_path / "new computer"
+    for folder in (project.folder.parent, movie.parent):
+        shutil.move(folder, moved / folder.name)
+    opened = Project(moved / project.folder.relative_to(tmp_path))
+    found = opened.video("souris é 1").source
+    assert found == (moved / movie.relative_to(tmp_path)).resolve()
+    with opened.video("souris é 1").open() as frames:
+        assert frames.num_frames == 6
+
+
+def test_a_recording_that_is_gone_is_told_with_both_places(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    add_video(project, movie)
+    moved = Path(shutil.move(project.folder, tmp_path / "elsewhere" / "deeper" / "p"))
+    movie.unlink()
+    with pytest.raises(InputError, match="souris é 1 is gone") as refusal:
+        _ = Project(moved).video("souris é 1").source
+    assert str(movie) in str(refusal.value.where)
+    assert "add" in str(refusal.value.do)
+
+
+def test_another_recording_in_its_place_is_not_taken_for_it(project: Project, movie: Path) -> None:
+    video, _ = add_video(project, movie)
+    make_movie(movie, seed=7)
+    with pytest.raises(InputError, match="another one"):
+        video.open()
+
+
+def test_of_two_recordings_in_reach_the_right_one_is_taken(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    add_video(project, movie)
+    decoy = make_movie(tmp_path / "copy" / movie.relative_to(tmp_path), seed=7)
+    moved = shutil.copytree(
+        project.folder, tmp_path / "copy" / project.folder.relative_to(tmp_path)
+    )
+    video = Project(moved).video("souris é 1")
+    assert (video.folder / video.info["relative_source"]).resolve() == decoy.resolve()
+    assert video.source == movie
+
+
+def test_a_recording_that_moved_is_found_again_by_adding_it(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    make_labels(video.labels_path, np.zeros((6, 2)))
+    moved = Path(shutil.move(movie, tmp_path / "archive.h5"))
+    renamed = moved.rename(tmp_path / movie.name)
+    again, is_new = add_video(project, renamed)
+    assert not is_new
+    assert again.source == renamed
+    assert project.video("souris é 1").source == renamed
+    assert project.read_labels().keys() == {"souris é 1"}
+
+
+# labels
+
+
+def test_labels_come_in_the_order_of_the_project(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    values = [[1, 0]] * 2 + [[0, -1]] * 4
+    path = make_labels(tmp_path / "other order.csv", values, BEHAVIORS[::-1])
+    ethogram = import_labels(project, video, path)
+    assert ethogram.behaviors == BEHAVIORS
+    np.testing.assert_array_equal(ethogram.values, np.array(values)[:, ::-1])
+    found = project.read_labels()["souris é 1"]
+    np.testing.assert_array_equal(found.values, ethogram.values)
+    assert found.fps == 25.0
+
+
+def test_what_nobody_scored_stays_unscored(project: Project, movie: Path, tmp_path: Path) -> None:
+    video, _ = add_video(project, movie)
+    values = np.array([[1, -1], [0, -1], [-1, 0], [-1, -1], [-1, 1], [0, 0]])
+    import_labels(project, video, make_labels(tmp_path / "l.csv", values))
+    np.testing.assert_array_equal(project.read_labels()["souris é 1"].values, values)
+
+
+def test_a_video_that_is_not_scored_at_all_has_no_labels(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    assert video.read_labels(BEHAVIORS) is None
+    import_labels(project, video, make_labels(tmp_path / "l.csv", np.full((6, 2), -1)))
+    assert project.read_labels() == {}
+
+
+@pytest.mark.parametrize("num_frames", [5, 7])
+def test_labels_of_another_length_are_refused(
+    project: Project, movie: Path, tmp_path: Path, num_frames: int
+) -> None:
+    video, _ = add_video(project, movie)
+    path = make_labels(tmp_path / "l.csv", np.zeros((num_frames, 2)))
+    with pytest.raises(InputError, match=f"{num_frames} rows, but the video has 6") as refusal:
+        import_labels(project, video, path)
+    assert refusal.value.where == path
+    assert not video.labels_path.exists()
+
+
+def test_labels_with_other_columns_are_refused_by_name(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    path = make_labels(tmp_path / "l.csv", np.zeros((6, 2)), (BEHAVIORS[0], "rear"))
+    with pytest.raises(InputError) as refusal:
+        import_labels(project, video, path)
+    assert "rear" in refusal.value.what and BEHAVIORS[1] in refusal.value.what
+
+
+def test_other_labels_are_not_replaced_unless_asked_and_then_kept(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    first = make_labels(tmp_path / "first.csv", np.zeros((6, 2)))
+    second = make_labels(tmp_path / "second.csv", np.ones((6, 2)))
+    import_labels(project, video, first)
+    import_labels(project, video, first)
+    with pytest.raises(InputError, match="other labels") as refusal:
+        import_labels(project, video, second)
+    assert "--overwrite" in str(refusal.value.do)
+    assert not (video.folder / "labels.old.csv").exists()
+    for _ in range(2):  # the second time nothing is replaced, so the old ones stay
+        import_labels(project, video, second, overwrite=True)
+        assert read_csv(video.labels_path, BEHAVIORS, 6, 25.0).values.all()
+        assert not read_csv(video.folder / "labels.old.csv", BEHAVIORS, 6, 25.0).values.any()
+
+
+def test_labels_that_cannot_be_read_can_be_replaced(
+    project: Project, movie: Path, tmp_path: Path
+) -> None:
+    video, _ = add_video(project, movie)
+    video.labels_path.write_text("half a file")
+    path = make_labels(tmp_path / "l.csv", np.ones((6, 2)))
+    with pytest.raises(InputError):
+        import_labels(project, video, path)
+    import_labels(project, video, path, overwrite=True)
+    assert (video.folder / "labels.old.csv").read_text() == "half a file"
+    assert project.read_labels()["souris é 1"].values.all()
+
+
+def test_an_exclusive_project_refuses_two_behaviors_at_once(tmp_path: Path, movie: Path) -> None:
+    project = create_project(tmp_path / "p", BEHAVIORS, exclusive=True)
+    video, _ = add_video(project, movie)
+    values = np.zeros((6, 2))
+    values[4:] = 1
+    path = make_labels(tmp_path / "l.csv", values)
+    with pytest.raises(InputError, match="2 frames, first on frame 4") as refusal:
+        import_labels(project, video, path)
+    assert refusal.value.where == path
+    shutil.copy(path, video.labels_path)
+    with pytest.raises(InputError, match="two behaviors at once"):
+        project.read_labels()
