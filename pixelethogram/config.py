@@ -228,7 +228,7 @@ class EthogramConfig(Settings):
     threshold_floor: float = Field(0.01, ge=0, lt=1)
     """No threshold is lower than this."""
     bout_percentile: float = Field(1.0, ge=0, le=100)
-    """Bouts no longer than this percentile of the training bouts are dropped, gaps alike filled."""
+    """Bouts shorter than this percentile of the training bouts are dropped, gaps alike filled."""
     chance_repetitions: int = Field(100, ge=1)
     """Circular shifts of the labels that estimate the chance level."""
 

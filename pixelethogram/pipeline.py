@@ -11,6 +11,7 @@ can be called again after a kill.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import tempfile
 from collections.abc import Mapping
@@ -22,8 +23,10 @@ import torch
 
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError
+from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.ethogram.plots import plot_curves, plot_raster
 from pixelethogram.evaluation import Evaluation, evaluate
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.train import load_features
@@ -42,6 +45,7 @@ FEATURES_LOGITS = {
     "spatial stream": "spatial_logits",
     "flow stream": "flow_logits",
 }
+MIN_GAIN_DB = 0.5  # flow that explains less is of little use
 DRY_RUN_ABOVE = 300  # steps; longer trainings are tried with two steps first
 
 
@@ -65,10 +69,19 @@ def train_stage(job: Job, stage: Stage) -> Run:
     run = find_broken_off(job.project, job.config, stage) if job.resume else None
     if run is not None:
         job.progress.message(f"going on with {stage} run {run.id}")
-        return run_stage(job, run)
-    if max(_planned_steps(job.config, stage)) > DRY_RUN_ABOVE:
-        try_stage(job, stage)
-    return run_stage(job, start_stage(job.project, job.config, stage, job.project.runs))
+    else:
+        if max(_planned_steps(job.config, stage)) > DRY_RUN_ABOVE:
+            try_stage(job, stage)
+        run = start_stage(job.project, job.config, stage, job.project.runs)
+    run_stage(job, run)
+    _draw_curves(run)
+    if stage == "flow" and run.results["gain_db"] < MIN_GAIN_DB:
+        job.progress.message(
+            f"note: this flow explains only {run.results['gain_db']:.2f} dB more than no motion "
+            f"(useful: {MIN_GAIN_DB} or more): look at {run.folder / 'flow.png'}, train longer "
+            "(flow.train.steps) or on larger frames; slow videos hold hardly any motion per frame"
+        )
+    return run
 
 
 def try_all(job: Job) -> None:
@@ -160,9 +173,7 @@ def predict_project(job: Job) -> Run:
             with ArrayWriter(target, {"run": run.id, "behaviors": list(run.behaviors)}) as writer:
                 writer.append(probabilities=probabilities)
                 writer.finish()
-        present = decision.apply(read_probabilities(video, run))
-        ethogram = Ethogram(present.astype(np.int8), decision.behaviors, video.fps)
-        write_csv(ethogram, video.ethogram_path)
+        _write_ethogram(job.project, video, decision, read_probabilities(video, run))
     return run
 
 
@@ -240,6 +251,36 @@ def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[st
             "comparable with earlier runs)",
         )
     return {video: next(iter(found)) for video, found in parts.items() if video in labels}
+
+
+def _write_ethogram(
+    project: Project, video: Video, decision: Decision, probabilities: np.ndarray
+) -> None:
+    """Ethogram, bouts and picture (labels over prediction) into the video's folder."""
+    present = decision.apply(probabilities)
+    ethogram = Ethogram(present.astype(np.int8), decision.behaviors, video.fps)
+    write_bouts_csv(find_bouts(ethogram), video.fps, video.folder / "bouts.csv")
+    plot_raster(
+        video.read_labels(project.behaviors),
+        ethogram,
+        probabilities,
+        decision.thresholds,
+        video.folder / "ethogram.png",
+    )
+    write_csv(ethogram, video.ethogram_path)
+
+
+def _draw_curves(run: Run) -> None:
+    """A picture beside every metrics file of a run."""
+    for path in run.folder.glob("metrics*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [
+                {key: float(value) for key, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+        plot_curves(
+            rows, path.with_name(path.name.replace("metrics", "curves")).with_suffix(".png")
+        )
 
 
 def _planned_steps(config: Config, stage: Stage) -> list[int]:

@@ -48,8 +48,10 @@ class ArrayWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._temporary = path.with_name(f".{path.name}.partial")
-        self._file = h5py.File(self._temporary, "w")
+        # Without a chunk cache a full disk is an OSError here, not a crash inside HDF5 at exit.
+        self._file = h5py.File(self._temporary, "w", rdcc_nbytes=0)
         self._file.attrs.update(plain)
+        self._waiting: dict[str, np.ndarray] = {}
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -57,21 +59,17 @@ class ArrayWriter:
     def append(self, **blocks: np.ndarray) -> None:
         """Add the next frames of each array; blocks are (n, columns)."""
         for name, block in blocks.items():
-            dataset = self._file.get(name)
-            if dataset is None:
-                dataset = self._file.create_dataset(
-                    name,
-                    shape=(0, block.shape[1]),
-                    maxshape=(None, block.shape[1]),
-                    chunks=(CHUNK_FRAMES, block.shape[1]),
-                    dtype=block.dtype,
-                )
-            start = dataset.shape[0]
-            dataset.resize(start + block.shape[0], axis=0)
-            dataset[start:] = block
+            earlier = self._waiting.get(name)
+            rows = block if earlier is None else np.concatenate([earlier, block])
+            whole = len(rows) - len(rows) % CHUNK_FRAMES
+            if whole:
+                self._write(name, rows[:whole])
+            self._waiting[name] = rows[whole:]
 
     def finish(self) -> None:
         """Mark the file complete and give it its name."""
+        for name, rows in self._waiting.items():
+            self._write(name, rows)
         self._file.attrs["complete"] = True
         self._file.close()
         with self._temporary.open("rb+") as file:
@@ -87,6 +85,21 @@ class ArrayWriter:
         if self._file:
             self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+    def _write(self, name: str, rows: np.ndarray) -> None:
+        """Append rows to a dataset; whole chunks, except for the last ones."""
+        dataset = self._file.get(name)
+        if dataset is None:
+            dataset = self._file.create_dataset(
+                name,
+                shape=(0, rows.shape[1]),
+                maxshape=(None, rows.shape[1]),
+                chunks=(CHUNK_FRAMES, rows.shape[1]),
+                dtype=rows.dtype,
+            )
+        start = dataset.shape[0]
+        dataset.resize(start + len(rows), axis=0)
+        dataset[start:] = rows
 
 
 class ArrayReader:

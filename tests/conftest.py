@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zlib
@@ -51,9 +52,12 @@ spec.loader.exec_module(conftest)
 conftest.use_small_streams(setattr)
 from pixelethogram.progress import SilentProgress
 class Killer(SilentProgress):
-    left = 0
+    def __init__(self, task, left):
+        self.task, self.left, self.there = task, left, False
+    def start(self, task, total):
+        self.there = task.startswith(self.task)
     def advance(self, units=1, note=""):
-        self.left -= 1
+        self.left -= self.there
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -242,18 +246,20 @@ def toy_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def make_job() -> Callable[..., Job]:
-    """``make_job(project, *overrides)``: a job with the tiny settings, on the CPU."""
+def build_job(project: Project, *overrides: str, **options: Any) -> Job:
+    """A job with the tiny settings, on the CPU."""
     from pixelethogram.config import load_config
     from pixelethogram.progress import SilentProgress
     from pixelethogram.stages import Job
 
-    def make(project: Project, *overrides: str, **options: Any) -> Job:
-        config = load_config("fast", project.settings, (*TINY_SETTINGS, *overrides))
-        return Job(project, config, "cpu", options.pop("progress", SilentProgress()), **options)
+    config = load_config("fast", project.settings, (*TINY_SETTINGS, *overrides))
+    return Job(project, config, "cpu", options.pop("progress", SilentProgress()), **options)
 
-    return make
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., Job]:
+    """``make_job(project, *overrides, progress=…, resume=…)``: see `build_job`."""
+    return build_job
 
 
 @pytest.fixture(scope="session")
@@ -278,9 +284,7 @@ def make_toy_project(toy_videos: Path) -> Callable[..., Project]:
 
 @pytest.fixture(scope="session")
 def trained_project(
-    make_toy_project: Callable[..., Project],
-    make_job: Callable[..., Job],
-    tmp_path_factory: pytest.TempPathFactory,
+    make_toy_project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
     """A trained toy project with small streams, for tests that only read it or copy it."""
     from pixelethogram.pipeline import train_all
@@ -288,8 +292,18 @@ def trained_project(
     project = make_toy_project(tmp_path_factory.mktemp("trained") / "my project")
     with pytest.MonkeyPatch.context() as patch:
         use_small_streams(patch.setattr)
-        train_all(make_job(project))
+        train_all(build_job(project))
     return project
+
+
+@pytest.fixture
+def project_copy(trained_project: Project, tmp_path: Path, small_streams: None) -> Project:
+    """A copy of the trained project in another folder, to be changed."""
+    from pixelethogram.project import Project
+
+    folder = tmp_path / "copy of the project"
+    shutil.copytree(trained_project.folder, folder)
+    return Project(folder)
 
 
 def _golden_values(name: str, shape: tuple[int, ...]) -> np.ndarray:

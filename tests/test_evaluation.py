@@ -88,7 +88,7 @@ def test_bout_lengths_come_from_train_alone(world: tuple[Arrays, Arrays]) -> Non
         other = judge(changed(labels, video, flicker), probabilities)
         assert other.decision.min_bout_frames.tolist() == wanted.tolist()
     other = judge(changed(labels, "a", flicker), probabilities)
-    assert other.decision.min_bout_frames.tolist() == [1, 1]
+    assert other.decision.min_bout_frames.tolist() == [0, 0]
 
 
 def test_test_labels_change_the_verdict_and_not_the_rule(world: tuple[Arrays, Arrays]) -> None:

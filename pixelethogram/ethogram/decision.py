@@ -82,14 +82,15 @@ def choose_decision(
         behaviors: Names of the columns.
         exclusive: At most one behavior per frame.
         threshold_floor: No threshold is lower.
-        bout_percentile: See `choose_min_bout_frames`.
+        bout_percentile: Runs shorter than this percentile of the training bouts go.
     """
     thresholds = choose_thresholds(probabilities, labels, floor=threshold_floor).values
-    min_bout_frames = choose_min_bout_frames(train_labels, bout_percentile)
+    shortest = choose_min_bout_frames(train_labels, bout_percentile)
+    dropped = shortest - 1  # "shorter than": bouts as short as the shortest real ones stay
     stacked = np.concatenate(list(train_labels))
     scored = (stacked >= 0).all(axis=1)
     always_one = exclusive and bool((stacked[scored] == 1).any(axis=1).all())
-    return Decision(tuple(behaviors), thresholds, min_bout_frames, exclusive, always_one)
+    return Decision(tuple(behaviors), thresholds, dropped, exclusive, always_one)
 
 
 def _keep_one(present: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,10 +20,6 @@ from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
 from pixelethogram.training.fit import drop_checkpoints, fit
-
-MIN_GAIN_DB = 0.5
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +58,6 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         name="train flow",
     )
     gain = result.best["val_gain_db"]
-    if gain < MIN_GAIN_DB:
-        logger.warning(
-            "the flow explains motion by only %.2f dB over 'no motion' (0.5 or more is useful): "
-            "train longer (flow.train.steps), or the videos hold hardly any motion",
-            gain,
-        )
     _draw_panel(network.cpu().eval(), data.val, run.folder / "flow.png")
     finish_run(run, network.state_dict(), {"fit": result.to_dict(), "gain_db": gain})
     drop_checkpoints(run.checkpoints)

@@ -130,7 +130,7 @@ def test_thresholds_come_from_validation_and_bout_lengths_from_training() -> Non
         bout_percentile=1.0,
     )
     assert decision.thresholds.tolist() == [0.5]
-    assert decision.min_bout_frames.tolist() == [4]
+    assert decision.min_bout_frames.tolist() == [3]
     assert not decision.always_one
 
 
@@ -145,3 +145,20 @@ def test_the_floor_keeps_thresholds_up() -> None:
         bout_percentile=1.0,
     )
     assert decision.thresholds.tolist() == [0.2]
+
+
+def test_perfect_probabilities_keep_every_bout() -> None:
+    labels = np.zeros((60, 2), np.int8)
+    labels[np.arange(60) // 5 % 2 == 1, 0] = 1  # bouts and gaps of five frames
+    labels[20:23, 1] = labels[40:50, 1] = 1
+    probabilities = np.where(labels == 1, 0.9, 0.1)
+    found = choose_decision(
+        probabilities,
+        labels,
+        [labels],
+        BEHAVIORS,
+        exclusive=False,
+        threshold_floor=0.01,
+        bout_percentile=1.0,
+    )
+    np.testing.assert_array_equal(found.apply(probabilities), labels == 1)

@@ -1,0 +1,189 @@
+"""The sequence stage as a whole: features and labels in, a model that has learned the rule out."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelethogram.config import Config, load_config
+from pixelethogram.progress import SilentProgress
+from pixelethogram.runs import Run, finish_run, start_run
+from pixelethogram.sequence.train import (
+    SequenceData,
+    Stretch,
+    TrainedSequence,
+    feature_statistics,
+    load_sequence,
+    train_sequence,
+)
+from pixelethogram.training.classifier import best_macro_f1, to_probabilities
+
+SETTINGS = (
+    "sequence.window_frames=40",
+    "sequence.train.steps=60",
+    "sequence.train.validate_every=20",
+    "sequence.train.batch_size=8",
+    "sequence.train.learning_rate=1e-2",
+    "sequence.train.schedule=cosine",
+    "sequence.train.ema_decay=0.5",
+    "sequence.train.precision=fp32",
+    "sequence.weight_decay=0",
+)
+BEHAVIORS = ("now", "lately")
+
+
+def noisy_stretch(seed: int, num_frames: int = 200) -> Stretch:
+    """Features in odd units; "now" is read off one frame, "lately" off the mean of nine."""
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(num_frames, 6))
+    steps = np.repeat(generator.normal(size=num_frames // 10), 10)
+    features[:, 1] = 0.3 * features[:, 1] + steps
+    average = np.convolve(np.pad(features[:, 1], 4, mode="edge"), np.ones(9) / 9, "valid")
+    labels = np.stack([features[:, 0] > 0, average > 0], axis=1)
+    return (1000 + 50 * features).astype(np.float32), labels.astype(np.int8)
+
+
+def to_data(exclusive: bool = False) -> SequenceData:
+    stretches = [noisy_stretch(seed) for seed in range(6)]
+    if exclusive:
+        stretches = [(x, np.stack([y[:, 0], 1 - y[:, 0]], axis=1)) for x, y in stretches]
+    return SequenceData(stretches[:4], stretches[4:], BEHAVIORS, exclusive)
+
+
+def train(folder: Path, data: SequenceData, *overrides: str) -> tuple[Run, Config, TrainedSequence]:
+    config = load_config(overrides=(*SETTINGS, *overrides))
+    run = start_run(
+        folder,
+        "sequence",
+        config,
+        behaviors=data.behaviors,
+        exclusive=data.exclusive,
+        parents={"features": "none"},
+        videos={},
+        fingerprint="",
+    )
+    trained = train_sequence(run, data, config, device="cpu", progress=SilentProgress())
+    return run, config, trained
+
+
+def judge(trained: TrainedSequence, data: SequenceData) -> float:
+    """Macro F1 on the validation stretches, each as a whole."""
+    probabilities = []
+    for features, _ in data.val:
+        tensor = torch.from_numpy(features)[None]
+        with torch.no_grad():
+            logits = trained.model(tensor, torch.ones(1, len(features), dtype=torch.bool))[-1][0]
+        probabilities.append(to_probabilities(logits, data.exclusive).numpy())
+    labels = np.concatenate([labels for _, labels in data.val])
+    return best_macro_f1(labels, np.concatenate(probabilities), trained.target)
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [
+        ("{name: linear}", 0.85),
+        ("{name: tgm, filter_length: 9, hidden: 16, dropout: 0}", 0.9),
+        ("{name: lstm, hidden: 16}", 0.85),
+    ],
+    ids=["linear", "tgm", "lstm"],
+)
+def test_it_learns_the_rule_from_features_in_odd_units(
+    model: str, least: float, tmp_path: Path
+) -> None:
+    data = to_data()
+    _, _, trained = train(tmp_path, data, f"sequence.model={model}")
+    assert judge(trained, data) > least
+    assert trained.result.best["val_f1"] == pytest.approx(judge(trained, data), abs=1e-6)
+
+
+class TestRun:
+    def test_a_loaded_model_gives_equal_answers(self, tmp_path: Path) -> None:
+        run, _, trained = train(tmp_path, to_data(), "sequence.train.steps=2")
+        finish_run(run, trained.model.state_dict(), {})
+        features = torch.from_numpy(noisy_stretch(9)[0])[None]
+        mask = torch.ones(1, features.shape[1], dtype=torch.bool)
+        with torch.no_grad():
+            expected, found = trained.model(features, mask), load_sequence(run)(features, mask)
+        assert torch.equal(expected[-1], found[-1])
+
+    def test_equal_seeds_give_equal_models(self, tmp_path: Path) -> None:
+        weights = []
+        for number, seed in enumerate((1, 1, 2)):
+            few = ("sequence.train.steps=4", f"seed={seed}")
+            _, _, trained = train(tmp_path / str(number), to_data(), *few)
+            weights.append(torch.cat([w.flatten() for w in trained.model.parameters()]))
+        assert torch.equal(weights[0], weights[1])
+        assert not torch.equal(weights[0], weights[2])
+
+    def test_the_model_keeps_the_statistics_of_the_training_features(self, tmp_path: Path) -> None:
+        data = to_data()
+        _, _, trained = train(tmp_path, data, "sequence.train.steps=2")
+        features = np.concatenate([features for features, _ in data.train])
+        assert trained.model.mean.numpy() == pytest.approx(features.mean(axis=0), rel=1e-5)
+        assert trained.model.std.numpy() == pytest.approx(features.std(axis=0), rel=1e-4)
+
+    def test_there_is_a_table_with_a_row_per_validation(self, tmp_path: Path) -> None:
+        run, _, _ = train(
+            tmp_path, to_data(), "sequence.train.steps=6", "sequence.train.validate_every=2"
+        )
+        with (run.folder / "metrics.csv").open(newline="") as file:
+            assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6"]
+
+    def test_the_last_layer_starts_from_how_common_each_behavior_is(self, tmp_path: Path) -> None:
+        data = to_data()
+        rare = [(x, np.stack([y[:, 0], np.arange(len(y)) < 2], axis=1)) for x, y in data.train]
+        few = SequenceData(
+            [(x, y.astype(np.int8)) for x, y in rare], data.val, BEHAVIORS, exclusive=False
+        )
+        slow = ("sequence.train.steps=1", "sequence.train.learning_rate=1e-8")
+        _, _, trained = train(tmp_path, few, "sequence.model={name: linear}", *slow)
+        assert trained.target.prior.sigmoid()[1].item() == pytest.approx(0.01)
+        bias = dict(trained.model.named_parameters())
+        last = [tensor for name, tensor in bias.items() if tensor.shape == (2,)][-1]
+        assert last.sigmoid()[1].item() == pytest.approx(0.01, rel=1e-3)
+
+
+class TestLabels:
+    def test_exclusive_projects_have_one_more_output_and_still_learn(self, tmp_path: Path) -> None:
+        data = to_data(exclusive=True)
+        _, _, trained = train(tmp_path, data, "sequence.model={name: linear}")
+        assert trained.target.num_outputs == 3
+        assert trained.target.always_one
+        assert judge(trained, data) > 0.85
+
+    def test_frames_that_nobody_scored_teach_nothing(self, tmp_path: Path) -> None:
+        """Labels that are wrong on the unscored half must not be seen."""
+        data = to_data()
+        half = [(x, np.where(np.arange(len(x))[:, None] < 100, y, -1)) for x, y in data.train]
+        masked = SequenceData(
+            [(x, y.astype(np.int8)) for x, y in half], data.val, BEHAVIORS, exclusive=False
+        )
+        _, _, trained = train(tmp_path, masked)
+        assert judge(trained, data) > 0.8
+
+    def test_a_stretch_without_any_scored_frame_is_no_obstacle(self, tmp_path: Path) -> None:
+        data = to_data()
+        features, labels = data.train[0]
+        empty = (features, np.full_like(labels, -1))
+        more = SequenceData([*data.train, empty], [*data.val, empty], BEHAVIORS, exclusive=False)
+        _, _, trained = train(tmp_path, more, "sequence.train.steps=2")
+        assert trained.result.steps == 2
+
+
+class TestFeatureStatistics:
+    def test_they_are_pooled_over_all_frames(self) -> None:
+        stretches = [noisy_stretch(seed, frames)[0] for seed, frames in ((0, 50), (1, 400))]
+        mean, std = feature_statistics(stretches)
+        frames = np.concatenate(stretches).astype(np.float64)
+        assert mean.numpy() == pytest.approx(frames.mean(axis=0), rel=1e-6)
+        assert std.numpy() == pytest.approx(frames.std(axis=0), rel=1e-6)
+
+    def test_half_precision_features_lose_nothing_in_the_sum(self) -> None:
+        features = np.full((100_000, 1), 60_000, np.float16)
+        mean, std = feature_statistics([features])
+        assert mean.item() == float(features[0, 0])
+        assert std.item() == 0

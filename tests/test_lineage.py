@@ -1,0 +1,141 @@
+"""Which run counts: the newest finished one, if it was made of what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelethogram.config import Config, load_config
+from pixelethogram.errors import InputError
+from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.lineage import (
+    find_broken_off,
+    find_up_to_date,
+    fingerprint,
+    parent_of,
+    start_stage,
+)
+from pixelethogram.project import Project
+from pixelethogram.runs import STAGES, Run, Stage, finish_run
+from pixelethogram.splits import Segment
+
+
+@pytest.fixture
+def project(make_toy_project: Callable[[Path], Project], tmp_path: Path) -> Project:
+    return make_toy_project(tmp_path / "project")
+
+
+def settings(*overrides: str) -> Config:
+    return load_config("fast", overrides=overrides)
+
+
+def start(project: Project, stage: Stage, *overrides: str) -> Run:
+    return start_stage(project, settings(*overrides), stage, project.runs)
+
+
+def finish(project: Project, stage: Stage, *overrides: str) -> Run:
+    run = start(project, stage, *overrides)
+    finish_run(run, {}, {})
+    return run
+
+
+class TestFingerprint:
+    @pytest.mark.parametrize(
+        ("change", "touched"),
+        [
+            ("seed=1", {"flow", "features", "sequence"}),
+            ("frames.height=64", {"flow", "features", "sequence"}),
+            ("flow.train.steps=7", {"flow", "features", "sequence"}),
+            ("features.train.learning_rate=0.5", {"features", "sequence"}),
+            ("sequence.window_frames=7", {"sequence"}),
+            ("ethogram.bout_percentile=7", {"sequence"}),
+            ("split.test=0", set()),
+        ],
+    )
+    def test_a_setting_touches_its_stage_and_those_behind(
+        self, change: str, touched: set[str], project: Project
+    ) -> None:
+        finish(project, "flow")
+        finish(project, "features")
+        changed = {
+            stage
+            for stage in STAGES
+            if fingerprint(project, settings(), stage)
+            != fingerprint(project, settings(change), stage)
+        }
+        assert changed == touched
+
+    def test_labels_touch_all_but_the_flow(self, project: Project) -> None:
+        finish(project, "flow")
+        before = {s: fingerprint(project, settings(), s) for s in ("flow", "features")}
+        video = project.videos()[0]
+        labels = video.read_labels(project.behaviors)
+        assert labels is not None
+        values = np.where(np.arange(60)[:, None] < 5, 1 - labels.values, labels.values)
+        write_csv(Ethogram(values.astype(np.int8), labels.behaviors, 30.0), video.labels_path)
+        assert fingerprint(project, settings(), "flow") == before["flow"]
+        assert fingerprint(project, settings(), "features") != before["features"]
+
+    def test_splits_touch_every_stage(self, project: Project) -> None:
+        before = fingerprint(project, settings(), "flow")
+        project.write_splits({"train": [Segment("toy 0", 0, 60)]})
+        assert fingerprint(project, settings(), "flow") != before
+
+    def test_a_new_parent_touches_its_children(self, project: Project) -> None:
+        finish(project, "flow")
+        before = fingerprint(project, settings(), "features")
+        finish(project, "flow")
+        assert fingerprint(project, settings(), "features") != before
+
+
+class TestUpToDate:
+    def test_a_finished_run_of_the_same_inputs_is(self, project: Project) -> None:
+        run = finish(project, "flow")
+        assert find_up_to_date(project, settings(), "flow") == run
+
+    def test_nothing_is_before_the_first_training(self, project: Project) -> None:
+        assert [find_up_to_date(project, settings(), stage) for stage in STAGES] == [None] * 3
+
+    def test_an_unfinished_run_is_not(self, project: Project) -> None:
+        start(project, "flow")
+        assert find_up_to_date(project, settings(), "flow") is None
+
+    def test_only_the_newest_run_counts(self, project: Project) -> None:
+        """Later stages build on the newest run, so an older one must not pass for current."""
+        finish(project, "flow")
+        finish(project, "flow", "flow.train.steps=7")
+        assert find_up_to_date(project, settings(), "flow") is None
+
+
+class TestBrokenOff:
+    def test_the_newest_of_the_same_inputs_goes_on(self, project: Project) -> None:
+        start(project, "flow")
+        run = start(project, "flow")
+        start(project, "flow", "flow.train.steps=7")
+        assert find_broken_off(project, settings(), "flow") == run
+
+    def test_a_finished_run_does_not(self, project: Project) -> None:
+        finish(project, "flow")
+        assert find_broken_off(project, settings(), "flow") is None
+
+    def test_one_that_is_older_than_a_finished_run_stays_behind(self, project: Project) -> None:
+        start(project, "flow")
+        finish(project, "flow", "flow.train.steps=7")
+        assert find_broken_off(project, settings(), "flow") is None
+
+
+class TestParents:
+    def test_a_run_names_the_newest_run_before_it(self, project: Project) -> None:
+        finish(project, "flow")
+        flow = finish(project, "flow")
+        features = finish(project, "features")
+        sequence = start(project, "sequence")
+        assert parent_of(project, features) == flow
+        assert parent_of(project, sequence) == features
+
+    def test_a_missing_one_is_an_error_with_the_command(self, project: Project) -> None:
+        with pytest.raises(InputError, match="pixelethogram train flow"):
+            start(project, "features")
