@@ -4,7 +4,9 @@
 
     video ── frames/ ──► clips ── flow/ ──► optic flow ─┐
                            │                            ▼
-                           └──────────────────────► features/ ──► (T, D) ── sequence/ ──► (T, K) ── ethogram/ ──► CSV
+                           └──────────────────────► features/ ──► vectors (T, D)
+                                                                     │
+    CSV ◄── ethogram/ ◄── probabilities (T, K) ◄── sequence/ ◄───────┘
 """
 
 __version__ = "0.1.0"

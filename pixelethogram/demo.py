@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pixelethogram.config import Config, load_config
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
-from pixelethogram.ethogram.plots import plot_raster, plot_scores
+from pixelethogram.ethogram.plots import plot_scores
 from pixelethogram.ethogram.scores import chance_scores, score
 from pixelethogram.inference import VideoResult, load_models, predict_videos
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings

@@ -23,6 +23,7 @@ FLOORS = {
     "ethogram": 0,
     "settings": 0,
     "splits": 0,
+    "assignment": 0,
     "config": 1,
     "configs": 1,
     "frames": 2,

@@ -8,14 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from pixelethogram.assignment import BALANCED_SOLVER, FEASIBLE_SOLVER
 from pixelethogram.errors import InputError, ResourceError, UsageError
-from pixelethogram.splits import (
-    BALANCED_SOLVER,
-    FEASIBLE_SOLVER,
-    Segment,
-    Splits,
-    solve_splits,
-)
+from pixelethogram.splits import Segment, Splits, solve_splits
 
 Labels = dict[str, np.ndarray]
 

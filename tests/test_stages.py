@@ -180,10 +180,3 @@ class TestProxies:
 def test_every_stage_can_be_read_back(project_copy: Project, make_job: MakeJob) -> None:
     for stage in ("flow", "features", "sequence"):
         reload_stage(make_job(project_copy), latest_run(project_copy.runs, stage))  # type: ignore
-
-
-def test_damaged_weights_do_not_pass_for_a_run(project_copy: Project, make_job: MakeJob) -> None:
-    run = latest_run(project_copy.runs, "flow")
-    (run.folder / "weights.pt").write_bytes(b"nonsense")
-    with pytest.raises(Exception, match="."):
-        reload_stage(make_job(project_copy), run)

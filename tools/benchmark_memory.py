@@ -1,7 +1,7 @@
 """Shows that the memory of `predict` does not grow with the length of the video.
 
-Makes a toy model, a video of 256 x 256 pixels and a much longer one (the same packets again and again),
-predicts each in a process of its own, and prints the peak memory of both.
+Makes a toy model, a video of 256 x 256 pixels and a much longer one (the same packets again and
+again), predicts each in a process of its own, and prints the peak memory of both.
 
     python tools/benchmark_memory.py                      two minutes against two hours, at 32 x 32
     python tools/benchmark_memory.py --long-minutes 10    a quicker look
@@ -49,9 +49,8 @@ def main() -> int:
         results = {path.stem: predict_in_process(project, path) for path in (short, long)}
     growth = results["long"]["peak_mb"] / results["short"]["peak_mb"]
     for stem, result in results.items():
-        print(
-            f"{stem:6}{result['num_frames']:8} frames {result['seconds']:8.1f} s {result['peak_mb']:8.0f} MB peak"
-        )
+        frames, seconds, peak = (result[key] for key in ("num_frames", "seconds", "peak_mb"))
+        print(f"{stem:6}{frames:8} frames {seconds:8.1f} s {peak:8.0f} MB peak")
     print(f"long / short: {growth:.3f}")
     if arguments.json:
         arguments.json.write_text(json.dumps({**results, "growth": growth}, indent=1))
@@ -73,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def train_toy_model(folder: Path, size: int) -> Path:
-    """A project with a model of the real networks, trained for a few steps; memory is what counts."""
+    """A project with the real networks, trained for two steps: memory is what counts."""
     videos = folder / "videos"
     videos.mkdir()
     for seed in range(3):

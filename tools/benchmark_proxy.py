@@ -139,7 +139,8 @@ def _encode(frames: np.ndarray, encoder: str, pix_fmt: str, options: dict[str, s
     context.thread_count = 1
     packets: list[bytes] = []
     for number, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pix_fmt)
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        picture = picture.reformat(format=pix_fmt, threads=1)
         picture.pts = number
         packets += [bytes(packet) for packet in context.encode(picture)]
     return packets + [bytes(packet) for packet in context.encode(None)]
@@ -155,7 +156,7 @@ def _open_decoder(decoder: str, shape: Sequence[int]) -> Any:
 def _decode(context: Any, packets: Sequence[bytes | None]) -> Iterator[np.ndarray]:
     for packet in packets:
         for picture in context.decode(packet and av.Packet(packet)):
-            yield picture.to_ndarray(format="rgb24")
+            yield picture.to_ndarray(format="rgb24", threads=1)
 
 
 def list_candidates(folder: Path) -> dict[str, Callable[[np.ndarray], Stored]]:

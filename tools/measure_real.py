@@ -1,12 +1,13 @@
 """Cross-validated scores of the whole pipeline on a folder of labelled videos.
 
-    python tools/make_real_projects.py DATA OUT           writes such folders from the real data sets
+    python tools/make_real_projects.py DATA OUT          writes such folders from the real data sets
     python tools/measure_real.py OUT/mabe_triplet WORK --set frames.height=128 …
     python tools/measure_real.py OUT/fish WORK --exclusive --folds 5 --groups OUT/fish/groups.csv
 
-One video: the splits are solved by time blocks, one fold per seed. Several videos: each group (or video) is
-in the test part of exactly one fold. The flow needs no labels: it is trained once, on all videos, and
-every fold uses it. Prints scores on the pooled test frames; nothing of a fold is chosen on them.
+One video: the splits are solved by time blocks, one fold per seed. Several videos: each group (or
+video) is in the test part of exactly one fold. The flow needs no labels: it is trained once, on
+the training part of the first fold, and every fold uses it. Prints scores
+on the pooled test frames; no threshold, length or weight of features or sequence is chosen on them.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def plot_flow_panel(
     gain_db: float,
     path: Path,
 ) -> None:
-    """Draw two neighbouring frames, the second warped back onto the first, both errors and the flow.
+    """Draw two neighbouring frames, the second warped back onto the first, errors and flow.
 
     Args:
         current: (h, w, 3) in [0, 1].

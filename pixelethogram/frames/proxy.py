@@ -148,7 +148,7 @@ class ProxyFile:
             (picture,) = self._decoder.decode(av.Packet(self._data[start:stop].tobytes()))
         except (av.error.InvalidDataError, ValueError) as error:
             raise self._broken(f"frame {index} cannot be decoded") from error
-        return picture.to_ndarray(format="rgb24")
+        return picture.to_ndarray()  # planes of green, blue, red; PyAV gives red, green, blue
 
     def _broken(self, reason: str) -> InputError:
         return InputError(
@@ -171,8 +171,7 @@ class _Encoder:
         self._num_frames = 0
 
     def encode(self, frame: np.ndarray) -> bytes:
-        picture: Any = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = picture.reformat(format=PIX_FMT)
+        picture: Any = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=PIX_FMT)
         picture.pts = self._num_frames
         self._num_frames += 1
         (packet,) = self._context.encode(picture)

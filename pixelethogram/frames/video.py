@@ -291,7 +291,9 @@ class VideoFile:
         """(H, W, 3) uint8, upright."""
         if self._display_matrix is None:  # asked once: it ties a frame into a cycle of references
             self._display_matrix = bytes(frame.side_data.get("DISPLAYMATRIX") or b"")
-        picture = _turn_upright(frame.to_ndarray(format="rgb24"), self._display_matrix)
+        # threads of a conversion would be waited for without end where a forked process frees it
+        rgb = frame.to_ndarray(format="rgb24", threads=1)
+        picture = _turn_upright(rgb, self._display_matrix)
         return np.ascontiguousarray(picture)
 
     def _fit(self, picture: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import pickle
+import signal
 import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
@@ -511,11 +512,33 @@ def test_a_forked_process_reads_for_itself(numbered_video: Path, number_of: Numb
             try:
                 numbers = [number_of(frames.read([index])[0]) for index in (14, 30, 2)]
             except BaseException:
-                import traceback; traceback.print_exc(file=open("/tmp/child.txt","w"))
+                import traceback
+
+                traceback.print_exc(file=open("/tmp/child.txt", "w"))
             finally:
                 os._exit(0 if numbers == [14, 30, 2] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert number_of(frames.read([14])[0]) == 14
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_frees_what_it_inherits_without_waiting(numbered_video: Path) -> None:
+    gc.disable()  # so that no garbage of the decoding is freed before the fork
+    try:
+        with VideoFile(numbered_video) as frames:
+            for _ in frames.iterate():
+                pass
+            frames.read([20])
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                del frames
+                gc.collect()
+                os._exit(0)
+    finally:
+        gc.enable()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_changed_file_is_an_input_error(tmp_path: Path, write_video: WriteVideo) -> None:
