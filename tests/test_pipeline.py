@@ -1,4 +1,4 @@
-"""The whole pipeline on tiny projects: from videos and labels to ethograms, and again after a kill."""
+"""The whole pipeline on tiny projects: from videos and labels to ethograms, also after a kill."""
 
 from __future__ import annotations
 
@@ -356,7 +356,8 @@ class TestKindsOfProjects:
             Ethogram(np.full((60, 4), -1, np.int8), project_copy.behaviors, 30.0),
             video.labels_path,
         )
-        train_all(make_job(project_copy, "split.test=0", "split.by=video"))
+        shares = ("split.train=0.5", "split.val=0.5", "split.test=0", "split.by=video")
+        train_all(make_job(project_copy, *shares))
         parts = project_copy.splits
         assert "toy 2" not in {s.video for segments in parts.values() for s in segments}
         assert video.ethogram_path.is_file()

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 NUM_FRAMES = 40
 
@@ -63,9 +64,10 @@ def write(
             if not hasattr(stream, "set_display_rotation"):
                 pytest.skip("this PyAV cannot write a rotation")
             stream.set_display_rotation(rotation)
+        reformatter = VideoReformatter()
         for index, frame in enumerate(pictures):
             picture: Any = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture = picture.reformat(format=pix_fmt)
+            picture = reformatter.reformat(picture, format=pix_fmt, threads=1)
             picture.pts = index if ticks is None else ticks[index]
             picture.time_base = Fraction(1, rate)
             output.mux(stream.encode(picture))
