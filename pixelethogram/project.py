@@ -30,9 +30,9 @@ import numpy as np
 
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.frames.frame_table import FrameTable, read_frame_table, write_frame_table
 from pixelethogram.frames.image_folder import IMAGE_SUFFIXES
 from pixelethogram.frames.source import FrameSource, open_frames
-from pixelethogram.frames.video import FrameTable, read_frame_table, write_frame_table
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 

@@ -142,8 +142,8 @@ def _check_labels(
 def _check_number(labelled: dict[str, np.ndarray], task: Task) -> None:
     if len(labelled) < len(task.parts):
         raise InputError(
-            f"{count_words(len(labelled), 'labelled video')} ({list_words(labelled)}) cannot be split "
-            f"by video into {', '.join(task.parts)}.",
+            f"{count_words(len(labelled), 'labelled video')} ({list_words(labelled)}) "
+            f"cannot be split by video into {', '.join(task.parts)}.",
             do="label more videos, or set split.by: time",
         )
 

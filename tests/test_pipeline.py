@@ -173,6 +173,15 @@ class TestTrainingAgain:
             assert set(segments) <= set(after[part])
 
 
+def test_a_flow_that_explains_nothing_comes_with_a_note(
+    project_copy: Project, make_job: MakeJob
+) -> None:
+    messages = Messages()
+    run = train_stage(make_job(project_copy, "seed=3", progress=messages), "flow")
+    assert run.results["gain_db"] < 0.5
+    assert any("train longer" in text for text in messages.said)
+
+
 @pytest.mark.usefixtures("small_streams")
 class TestDryRun:
     def test_it_leaves_no_run(self, project_copy: Project, make_job: MakeJob) -> None:

@@ -6,8 +6,9 @@
     <name>.npz      where each frame starts, size, color statistics           written LAST
 
 Frames are stored without loss (docs/decisions/0003-proxy-encoding.md), so training sees the very
-pixels that prediction sees. A proxy without its .npz is unfinished; the next call goes on behind
-the last whole frame. Proxies can be deleted at any time.
+pixels that prediction sees: as they are while the recording stays small, as MagicYUV otherwise.
+A proxy without its .npz is unfinished; the next call goes on behind the last whole frame. Proxies
+can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from pixelethogram.frames.statistics import STRIDE, Statistics, measure_colors, 
 from pixelethogram.progress import Progress
 
 RECORD = struct.Struct("<II")  # bytes and CRC-32 of the encoded frame behind it
-ENCODING = "magicyuv"
+RAW_LIMIT_BYTES = 2 * 1024**3  # per recording; up to here frames are stored as they are
+RAW, MAGICYUV = "raw", "magicyuv"
 PIX_FMT = "gbrp"
 
 
@@ -64,13 +66,15 @@ def build_proxy(
         OSError: The disk is full; no .npz is left, and a later call goes on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"height": height, "width": width, "fit": fit, "encoding": ENCODING}
+    raw_bytes = source.num_frames * height * width * 3
+    encoding = RAW if raw_bytes <= RAW_LIMIT_BYTES else MAGICYUV
+    about = {"height": height, "width": width, "fit": fit, "encoding": encoding}
     colors: list[Statistics] = []
     with _open_for_adding(path.with_suffix(".frames"), about) as file:
         offsets = list(_walk(file))
         file.seek(offsets[-1][1] if offsets else len(_header(about)))
         file.truncate()
-        encoder = _Encoder(height, width)
+        encode = np.ndarray.tobytes if encoding == RAW else _Encoder(height, width).encode
         num_frames = 0
         for index, frame in enumerate(source.iterate()):
             num_frames += 1
@@ -81,7 +85,7 @@ def build_proxy(
             if index % STRIDE == 0:
                 colors.append(measure_colors(small[None]))
             if index >= len(offsets):
-                offsets.append(_append(file, encoder.encode(small)))
+                offsets.append(_append(file, encode(small)))
         file.flush()
         os.fsync(file.fileno())
     _write_index(path, offsets[:num_frames], pool_statistics(colors), about)
@@ -103,6 +107,7 @@ class ProxyFile:
             with np.load(path) as content:
                 self._offsets = content["offsets"]
                 self.height, self.width = int(content["height"]), int(content["width"])
+                encoding = str(content["encoding"])
                 self.statistics = Statistics(
                     int(content["counted"]),
                     tuple(content["mean"].tolist()),
@@ -113,7 +118,7 @@ class ProxyFile:
             raise self._broken(str(error)) from error
         if self._offsets[-1, 1] > len(self._data):
             raise self._broken("frames are missing at its end")
-        self._decoder = _open_decoder(self.height, self.width)
+        self._decoder = None if encoding == RAW else _open_decoder(self.height, self.width)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -144,6 +149,8 @@ class ProxyFile:
         if not 0 <= index < self.num_frames:
             raise IndexError(f"{self.path} has {self.num_frames} frames, not {index}")
         start, stop = self._offsets[index]
+        if self._decoder is None:
+            return self._data[start:stop].reshape(self.height, self.width, 3)
         try:
             (picture,) = self._decoder.decode(av.Packet(self._data[start:stop].tobytes()))
         except (av.error.InvalidDataError, ValueError) as error:
@@ -162,7 +169,7 @@ class _Encoder:
     """Frames in, bytes out; each frame stands alone."""
 
     def __init__(self, height: int, width: int) -> None:
-        context: Any = av.CodecContext.create(ENCODING, "w")
+        context: Any = av.CodecContext.create(MAGICYUV, "w")
         context.height, context.width = height, width
         context.pix_fmt, context.time_base = PIX_FMT, Fraction(1, 1)
         context.thread_count = 1
@@ -179,7 +186,7 @@ class _Encoder:
 
 
 def _open_decoder(height: int, width: int) -> Any:
-    decoder: Any = av.CodecContext.create(ENCODING, "r")
+    decoder: Any = av.CodecContext.create(MAGICYUV, "r")
     decoder.height, decoder.width = height, width
     decoder.thread_count = 1  # no threads, so the object survives a fork
     return decoder

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames.frame_table import FrameTable
 from pixelethogram.frames.image_folder import IMAGE_SUFFIXES, ImageFolder
 from pixelethogram.frames.movie import MOVIE_SUFFIXES, Hdf5Movie
-from pixelethogram.frames.video import VIDEO_SUFFIXES, FrameTable, VideoFile
+from pixelethogram.frames.video import VIDEO_SUFFIXES, VideoFile
 
 
 class FrameSource(Protocol):

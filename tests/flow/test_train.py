@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,16 +124,6 @@ def test_equal_seeds_give_equal_networks(texture_data: FlowData, tmp_path: Path)
     weights = [run.load_weights()["network.conv1.0.weight"] for run in runs]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_a_useless_flow_is_a_warning_that_says_what_to_do(
-    write_proxy: WriteProxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3)).astype(np.uint8)
-    data = to_data(write_proxy(noise, tmp_path / "noise.npz"))
-    with caplog.at_level(logging.WARNING):
-        train(tmp_path, data, "flow.train.steps=2")
-    assert "train longer" in caplog.text
 
 
 class TestSampleClipFrames:

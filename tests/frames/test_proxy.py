@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames import proxy
 from pixelethogram.frames.proxy import ProxyFile, build_proxy, proxy_path
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.statistics import measure_colors
@@ -30,12 +31,21 @@ class Recording:
 
     def __init__(self, frames: np.ndarray, broken_at: int | None = None) -> None:
         self.frames, self.broken_at = frames, broken_at
+        self.num_frames = len(frames)
 
     def iterate(self) -> Iterator[np.ndarray]:
         for number, frame in enumerate(self.frames):
             if number == self.broken_at:
                 raise KeyboardInterrupt
             yield frame
+
+
+@pytest.fixture(autouse=True, params=["raw", "magicyuv"])
+def encoding(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything holds for short recordings, kept as they are, and for long ones, encoded."""
+    if request.param == "magicyuv":
+        monkeypatch.setattr("pixelethogram.frames.proxy.RAW_LIMIT_BYTES", 0)
+    return request.param
 
 
 @pytest.fixture
@@ -139,18 +149,16 @@ def test_garbage_behind_a_power_cut_is_written_anew(tmp_path: Path, noise: np.nd
 def test_whole_frames_are_not_made_twice(
     tmp_path: Path, noise: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelethogram.frames import proxy
-
     path = tmp_path / "a.npz"
     with pytest.raises(KeyboardInterrupt):
         _build(Recording(noise, 50), path)
-    encoded = []
-    original = proxy._Encoder.encode
+    added = []
+    original = proxy._append
     monkeypatch.setattr(
-        proxy._Encoder, "encode", lambda self, frame: encoded.append(1) or original(self, frame)
+        proxy, "_append", lambda file, data: added.append(1) or original(file, data)
     )
     _build(Recording(noise), path)
-    assert len(encoded) == 7
+    assert len(added) == 7
     _check_finished(path, noise)
 
 
@@ -174,16 +182,20 @@ def test_a_killed_process_leaves_something_to_go_on_from(tmp_path: Path, noise: 
         from pixelethogram.progress import SilentProgress
 
         class Recording:
+            num_frames = 57
+
             def iterate(self):
                 for number, frame in enumerate(np.load(sys.argv[1])):
                     if number == 41:
                         os.kill(os.getpid(), signal.SIGKILL)
                     yield frame
 
+        proxy.RAW_LIMIT_BYTES = int(sys.argv[3])
         proxy.build_proxy(Recording(), Path(sys.argv[2]), 24, 32, "stretch", SilentProgress())
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "noise.npy")]
-    done = subprocess.run([*command, str(path)], check=False)
+    limit = str(proxy.RAW_LIMIT_BYTES)
+    done = subprocess.run([*command, str(path), limit], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not path.exists()
     assert path.with_suffix(".frames").stat().st_size > 0
@@ -194,8 +206,6 @@ def test_a_killed_process_leaves_something_to_go_on_from(tmp_path: Path, noise: 
 def test_a_full_disk_leaves_no_proxy(
     tmp_path: Path, noise: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixelethogram.frames import proxy
-
     def refuse(file: object, encoded: bytes) -> tuple[int, int]:
         raise OSError(28, "No space left on device")
 
@@ -237,7 +247,11 @@ def test_missing_frames_are_an_input_error(tmp_path: Path, noise: np.ndarray) ->
         ProxyFile(path)
 
 
-def test_a_damaged_frame_is_an_input_error(tmp_path: Path, noise: np.ndarray) -> None:
+def test_a_damaged_frame_is_an_input_error(
+    tmp_path: Path, noise: np.ndarray, encoding: str
+) -> None:
+    if encoding == "raw":
+        pytest.skip("any bytes are a picture")
     path = tmp_path / "a.npz"
     _build(Recording(noise), path)
     data = path.with_suffix(".frames")
@@ -284,8 +298,10 @@ def test_each_size_and_fit_has_its_own_file(tmp_path: Path) -> None:
 
 
 def test_a_still_recording_is_stored_small(
-    tmp_path: Path, draw_number: Callable[..., np.ndarray]
+    tmp_path: Path, draw_number: Callable[..., np.ndarray], encoding: str
 ) -> None:
+    if encoding == "raw":
+        pytest.skip("short recordings are kept as they are")
     frames = np.stack([draw_number(7, 128, 128)] * 4)
     path = tmp_path / "a.npz"
     _build(Recording(frames), path, (128, 128))
