@@ -197,9 +197,11 @@ def train(
 
     job = _open_job(project, preset, set_, device, resume=resume, json=json)
     if dry_run:
-        for each in _stages(stage):
-            pipeline.try_stage(job, each)
-        _print_json({"dry_run": _stages(stage)}, json)
+        if stage is StageOrAll.all:
+            tried = pipeline.try_all(job)
+        else:
+            tried = [pipeline.try_stage(job, stage.value)]
+        _print_json({"dry_run": tried}, json)
         return
     if stage is StageOrAll.all:
         run = pipeline.train_all(job)
@@ -350,12 +352,6 @@ def _show_scores(job: Job, json: bool) -> None:
     )
     build_console(json=json).print(table)
     _print_json({name: each.to_dict() for name, each in evaluations.items()}, json)
-
-
-def _stages(stage: StageOrAll) -> list[Any]:
-    from pixelethogram.runs import STAGES
-
-    return list(STAGES) if stage is StageOrAll.all else [stage.value]
 
 
 def _exit_partly(failed: list[Path]) -> None:

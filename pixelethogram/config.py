@@ -104,7 +104,7 @@ class TrainConfig(Settings):
     schedule: Literal["cosine", "plateau"] = "cosine"
     """Cosine fall to one hundredth, or cuts to a tenth when validation stops improving."""
     warmup_steps: int = Field(500, ge=0)
-    """Steps of linear rise at the start; at most a tenth of all steps are used for it."""
+    """cosine: steps of linear rise at the start, at most a tenth of all steps."""
     validate_every: int = Field(1000, ge=1)
     """Steps between validations; a checkpoint to resume from is written at each."""
     patience: int = Field(3, ge=1)

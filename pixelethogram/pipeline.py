@@ -84,17 +84,19 @@ def train_stage(job: Job, stage: Stage) -> Run:
     return run
 
 
-def try_all(job: Job) -> None:
-    """Dry run of every stage whose earlier stages are trained."""
+def try_all(job: Job) -> list[Stage]:
+    """Dry run of every stage whose earlier stages are trained; gives the stages tried."""
+    tried: list[Stage] = []
     for stage in STAGES:
         parent = PARENT.get(stage)
         if parent and not find_runs(job.project.runs, parent):
             job.progress.message(f"{stage} is not tried: it needs a finished {parent} run")
         else:
-            try_stage(job, stage)
+            tried.append(try_stage(job, stage))
+    return tried
 
 
-def try_stage(job: Job, stage: Stage) -> None:
+def try_stage(job: Job, stage: Stage) -> Stage:
     """Dry run: two steps, one validation, save and reload, in a folder that is thrown away."""
     split_project(job)
     job.progress.message(f"dry run of {stage}: two steps, validation, save, reload")
@@ -104,6 +106,7 @@ def try_stage(job: Job, stage: Stage) -> None:
         if not run.finished:
             raise RuntimeError(f"{stage} dry run left no results")
         reload_stage(job, run)
+    return stage
 
 
 def split_project(job: Job) -> None:

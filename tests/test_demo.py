@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from pixelethogram.demo import demo_config, run_demo
@@ -27,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(folder: Path) -> dict[str, Any]:
+    torch.set_num_threads(os.cpu_count() or 1)  # the networks are of full size here
     return run_demo(folder, "cpu", Console(quiet=True))
 
 
