@@ -26,7 +26,7 @@ from pixelethogram.terminal import build_progress, build_table, format_seconds
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 from pixelethogram.training.fit import choose_device
 
-NUM_TRAINING_VIDEOS = 8
+NUM_TRAINING_VIDEOS = 12
 NUM_NEW_VIDEOS = 2
 NUM_FRAMES = 300
 FPS = 30.0
@@ -34,7 +34,7 @@ FPS = 30.0
 DEMO_SETTINGS = (
     "frames.height=64",
     "frames.width=64",
-    "flow.train.steps=400",
+    "flow.train.steps=600",
     "flow.train.validate_every=200",
     "flow.augment.rotation_degrees=0",
     "flow.augment.color_probability=0",
@@ -45,7 +45,7 @@ DEMO_SETTINGS = (
     "features.start_weights=none",
     "features.augment.flip_horizontal=0",
     "features.phases.spatial=200",
-    "features.phases.flow=400",
+    "features.phases.flow=700",
     "features.phases.joint=0",
     "features.train.batch_size=16",
     "features.train.learning_rate=1e-3",
