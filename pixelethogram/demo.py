@@ -24,7 +24,7 @@ from pixelethogram.progress import Progress
 from pixelethogram.project import Project, create_project
 from pixelethogram.terminal import build_progress, build_table, format_seconds
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
-from pixelethogram.training.fit import choose_device
+from pixelethogram.training.device import choose_device
 
 NUM_TRAINING_VIDEOS = 12
 NUM_NEW_VIDEOS = 2

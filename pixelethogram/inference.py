@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
@@ -31,7 +32,7 @@ from pixelethogram.flow.train import load_flow
 from pixelethogram.frames.source import find_recordings, open_frames
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.project import hash_recording
-from pixelethogram.runs import Run, find_runs, write_bytes
+from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader

@@ -18,7 +18,6 @@ import dataclasses
 import datetime
 import hashlib
 import io
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, parse_config
 from pixelethogram.errors import InputError
 
@@ -201,19 +201,6 @@ def write_yaml(path: Path, content: Any) -> None:
     """Write a YAML file atomically."""
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or not there: temporary name, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _to_id(time: datetime.datetime) -> str:

@@ -14,6 +14,7 @@ NAME = "pixelethogram"
 # A module belongs to the longest entry that is its name or a folder it lies in. Imports point down.
 FLOORS = {
     "": 0,  # the package itself: __version__
+    "atomic": 0,
     "errors": 0,
     "progress": 0,
     "flow": 0,  # flow.models, flow.losses

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -198,26 +197,6 @@ def test_a_parent_that_is_not_there_is_named(start: Callable[..., Run], exists: 
     run = start("features", parents={"flow": parent})
     with pytest.raises(InputError, match=f"needs flow run {parent}"):
         run.parent("flow")
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_the_old_file_stays_when_writing_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    path = tmp_path / "project.yaml"
-    write_bytes(path, b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fail) if failing == "fsync" else patch.setattr(
-            Path, "replace", fail
-        )
-        with pytest.raises(OSError, match="No space"):
-            write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["project.yaml"]
 
 
 def test_yaml_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from pixelethogram.ethogram.ethogram import Ethogram, write_atomically
+from pixelethogram.atomic import write_bytes
+from pixelethogram.ethogram.ethogram import Ethogram
 
 Order = Literal["gaps first", "bouts first"]
 BOUT_COLUMNS = (
@@ -160,4 +161,4 @@ def write_bouts_csv(bouts: Sequence[Bout], fps: float, path: Path) -> None:
         seconds = (bout.start / fps, bout.stop / fps, (bout.stop - bout.start) / fps)
         times = [f"{value:.4f}" for value in seconds]
         writer.writerow([bout.behavior, bout.start, bout.stop, *times])
-    write_atomically(path, text.getvalue())
+    write_bytes(path, text.getvalue().encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
 
 FRAME_COLUMN = "frame"
@@ -93,7 +93,7 @@ def write_csv(ethogram: Ethogram, path: Path) -> None:
     rows = (
         f"{frame},{','.join(map(str, row))}" for frame, row in enumerate(ethogram.values.tolist())
     )
-    write_atomically(path, "\n".join([_header(ethogram.behaviors), *rows, ""]))
+    write_bytes(path, "\n".join([_header(ethogram.behaviors), *rows, ""]).encode())
 
 
 def read_probabilities_csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -124,20 +124,7 @@ def write_probabilities_csv(
         raise ValueError("probabilities must lie in [0, 1]")
     line = "%d" + ",%.4f" * len(behaviors)
     rows = (line % (frame, *row) for frame, row in enumerate(probabilities.tolist()))
-    write_atomically(path, "\n".join([_header(behaviors), *rows, ""]))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write text as UTF-8 so that `path` is either the old file or the complete new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, "\n".join([_header(behaviors), *rows, ""]).encode())
 
 
 def _header(behaviors: Sequence[str]) -> str:

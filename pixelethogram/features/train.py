@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FeaturesConfig, TrainConfig
 from pixelethogram.features.models.start_weights import load_start_weights
 from pixelethogram.features.models.two_stream import TwoStream
@@ -24,7 +25,7 @@ from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
-from pixelethogram.runs import Run, finish_run, write_bytes
+from pixelethogram.runs import Run, finish_run
 from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
 from pixelethogram.training.fit import drop_checkpoints, fit
 from pixelethogram.training.losses import decayed_parameters, l2_sp

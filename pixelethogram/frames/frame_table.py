@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 import zipfile
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
 
 NO_PTS = int(np.iinfo(np.int64).min)  # of frames without a time stamp
@@ -95,12 +95,7 @@ def write_frame_table(table: FrameTable, path: Path) -> None:
         stated_fps=table.stated_fps,
         size=np.array([table.height, table.width]),
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(buffer.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_frame_table(path: Path) -> FrameTable:

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, Literal
 import av
 import numpy as np
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
@@ -240,9 +241,4 @@ def _write_index(
         std=colors.std,
         **about,
     )
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        file.write(buffer.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_bytes(path, buffer.getvalue())

@@ -28,11 +28,10 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.config import TrainConfig
 from pixelethogram.progress import Progress
-from pixelethogram.runs import write_bytes
-from pixelethogram.training.device import choose_device as choose_device
-from pixelethogram.training.device import choose_precision as choose_precision
+from pixelethogram.training.device import choose_precision
 
 COSINE_END = 0.01  # share of the learning rate that is left at the last step
 EMA_WARMUP_STEPS = 10  # the running mean forgets its start over about this many steps

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import (
     Ethogram,
     read_csv,
     read_probabilities_csv,
-    write_atomically,
     write_csv,
     write_probabilities_csv,
 )
@@ -128,7 +128,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, "new")
+        write_bytes(path, b"new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
