@@ -67,6 +67,8 @@ class FramesConfig(Settings):
     """Width in pixels that every network sees."""
     fit: Literal["stretch", "pad"] = "stretch"
     """Stretch to the size, or keep the aspect ratio and pad with grey."""
+    spacing: int = Field(1, ge=1)
+    """Frames from one frame of a clip to the next; more for slow animals and fast cameras."""
 
 
 class AugmentConfig(Settings):

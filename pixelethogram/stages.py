@@ -129,11 +129,12 @@ def _train_flow(job: Job, run: Run) -> Run:
     proxies = prepare_proxies(job, videos)
     train, val = _flow_spans(job.project, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
+    spacing = job.config.frames.spacing
     everything = sum(stop - start for _, start, stop in train)
     number = job.config.flow.validation_clips
     data = FlowData(
-        ClipDataset(proxies, sample_clip_frames(train, everything, seed), length),
-        ClipDataset(proxies, sample_clip_frames(val, number, seed), length),
+        ClipDataset(proxies, sample_clip_frames(train, everything, seed), length, spacing=spacing),
+        ClipDataset(proxies, sample_clip_frames(val, number, seed), length, spacing=spacing),
         _pool(proxies, train),
     )
     return train_flow(run, data, job.config, device=job.device, progress=job.progress)
@@ -145,11 +146,12 @@ def _train_features(job: Job, run: Run) -> Run:
     videos, labels, spans = _labelled(job.project)
     proxies = prepare_proxies(job, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
+    spacing = job.config.frames.spacing
     train = scored_frames(labels, spans["train"])
     val = stratified_frames(labels, spans["val"], job.config.features.validation_frames, seed)
     data = FeaturesData(
-        ClipDataset(proxies, train, length, labels),
-        ClipDataset(proxies, val, length, labels),
+        ClipDataset(proxies, train, length, labels, spacing),
+        ClipDataset(proxies, val, length, labels, spacing),
         np.stack([labels[video][frame] for video, frame in train]),
         _pool(proxies, spans["train"]),
         job.project.behaviors,

@@ -36,7 +36,7 @@ from pixelethogram.pipeline import (
 from pixelethogram.project import Project, create_project
 from pixelethogram.splits import Segment
 from pixelethogram.terminal import build_console, build_progress, build_table
-from pixelethogram.training.fit import choose_device
+from pixelethogram.training.device import choose_device
 
 
 def main() -> None:

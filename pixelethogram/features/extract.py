@@ -56,13 +56,14 @@ def extract_to_file(
     """
     precision = choose_precision(config.features.precision, device)
     about = {**attributes, "precision": precision, "frames": config.frames.model_dump()}
-    length = config.flow.model.clip_length
+    length, spacing = config.flow.model.clip_length, config.frames.spacing
     progress.start("features", frames.num_frames)
     num_frames = 0
     blocks = _ahead(_blocks(frames, config.frames, length, config.features.batch_size))
     with ArrayWriter(path, about) as writer, contextlib.closing(blocks):
         for block in blocks:
-            arrays = extract_block(model, torch.from_numpy(block).to(device), length, precision)
+            frames_on_device = torch.from_numpy(block).to(device)
+            arrays = extract_block(model, frames_on_device, length, spacing, precision)
             writer.append(**arrays)
             done = len(arrays["logits"])
             num_frames += done
@@ -74,20 +75,23 @@ def extract_to_file(
 
 @torch.inference_mode()
 def extract_block(
-    model: nn.Module, block: Tensor, length: int, precision: str
+    model: nn.Module, block: Tensor, length: int, spacing: int, precision: str
 ) -> dict[str, np.ndarray]:
     """Arrays of the frames in the middle of a block.
 
     Args:
         model: TwoStream in eval mode.
-        block: (n + L - 1, H, W, 3) uint8; windows of L frames belong to n frames.
-        length: L.
+        block: (n + (L - 1) s, H, W, 3) uint8, see `iterate_chunks`.
+        length: Frames per clip, L.
+        spacing: Frames of the video from one frame of a clip to the next, s.
         precision: fp32, bf16 or fp16.
 
     Returns:
         features (n, D) float16; logits, spatial_logits and flow_logits (n, O) float32.
     """
-    windows = block.unfold(0, length, 1).permute(0, 4, 1, 2, 3)  # (n, L, H, W, 3), a view
+    reach = (length - 1) * spacing + 1
+    windows = block.unfold(0, reach, 1)[..., ::spacing]
+    windows = windows.permute(0, 4, 1, 2, 3)  # (n, L, H, W, 3), a view
     clips = to_float(windows)
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     context: Any = contextlib.nullcontext()
@@ -113,7 +117,7 @@ def _blocks(
         resize_frame(frame, settings.height, settings.width, settings.fit)
         for frame in frames.iterate()
     )
-    return iterate_chunks(resized, length, size)
+    return iterate_chunks(resized, length, size, settings.spacing)
 
 
 def _ahead(blocks: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:

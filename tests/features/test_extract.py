@@ -84,12 +84,14 @@ class TestResult:
         for name in ARRAYS:
             assert np.abs(one[name].astype(np.float32) - many[name]).max() <= 1e-4
 
+    @pytest.mark.parametrize("spacing", [1, 3])
     def test_every_frame_sees_the_clip_that_training_would_show(
-        self, model: nn.Module, source: Any, tmp_path: Path
+        self, spacing: int, model: nn.Module, source: Any, tmp_path: Path
     ) -> None:
-        found = extract(model, source, tmp_path / "all.h5", "features.batch_size=7")
+        settings = ("features.batch_size=7", f"frames.spacing={spacing}")
+        found = extract(model, source, tmp_path / "all.h5", *settings)
         for frame in (0, 3, 20, 39):  # edge frames repeat
-            clip = torch.from_numpy(source.frames[clip_indices(frame, 40, 11)])
+            clip = torch.from_numpy(source.frames[clip_indices(frame, 40, 11, spacing)])
             with torch.no_grad():
                 features = model.forward_features(to_float(clip[None]))
                 logits = model.forward_head(features)
@@ -131,8 +133,8 @@ class TestResult:
         self, model: nn.Module, source: Any
     ) -> None:
         block = torch.from_numpy(source.frames[:20])
-        exact = extract_block(model, block, 11, "fp32")["logits"]
-        rough = extract_block(model, block, 11, "bf16")["logits"]
+        exact = extract_block(model, block, 11, 1, "fp32")["logits"]
+        rough = extract_block(model, block, 11, 1, "bf16")["logits"]
         difference = torch.sigmoid(torch.tensor(exact)) - torch.sigmoid(torch.tensor(rough))
         assert difference.abs().max() <= 1e-2
 

@@ -31,14 +31,14 @@ class Recording:
         return (np.full((8, 10, 3), number, np.uint8) for number in range(self.num_frames))
 
 
-@given(st.integers(1, 40), st.integers(1, 15), st.data())
+@given(st.integers(1, 40), st.integers(1, 15), st.integers(1, 4), st.data())
 def test_a_clip_is_centred_and_stays_in_the_video(
-    num_frames: int, length: int, data: st.DataObject
+    num_frames: int, length: int, spacing: int, data: st.DataObject
 ) -> None:
     frame = data.draw(st.integers(0, num_frames - 1))
-    indices = clip_indices(frame, num_frames, length)
+    indices = clip_indices(frame, num_frames, length, spacing)
     slow = [
-        min(max(frame + offset, 0), num_frames - 1)
+        min(max(frame + spacing * offset, 0), num_frames - 1)
         for offset in range(-(length // 2), length - length // 2)
     ]
     assert indices.tolist() == slow
@@ -61,18 +61,26 @@ def test_inner_clips_equal_the_reference_windows(golden: Path) -> None:
     assert compared > num_frames * length * 0.8
 
 
-@given(num_frames=st.integers(0, 30), length=st.integers(1, 13), size=st.integers(1, 9))
-def test_chunks_hold_the_clip_of_every_frame_once(num_frames: int, length: int, size: int) -> None:
+@given(
+    num_frames=st.integers(0, 30),
+    length=st.integers(1, 13),
+    size=st.integers(1, 9),
+    spacing=st.integers(1, 4),
+)
+def test_chunks_hold_the_clip_of_every_frame_once(
+    num_frames: int, length: int, size: int, spacing: int
+) -> None:
     frames = (np.full((2, 3, 3), number, np.uint8) for number in range(num_frames))
     clips = []
-    for chunk in iterate_chunks(frames, length, size):
-        num_clips = len(chunk) - length + 1
+    reach = (length - 1) * spacing + 1
+    for chunk in iterate_chunks(frames, length, size, spacing):
+        num_clips = len(chunk) - reach + 1
         assert 1 <= num_clips <= size
         assert chunk.dtype == np.uint8
-        clips += [chunk[start : start + length, 0, 0, 0] for start in range(num_clips)]
+        clips += [chunk[start : start + reach : spacing, 0, 0, 0] for start in range(num_clips)]
     assert len(clips) == num_frames
     for frame, clip in enumerate(clips):
-        assert clip.tolist() == clip_indices(frame, num_frames, length).tolist()
+        assert clip.tolist() == clip_indices(frame, num_frames, length, spacing).tolist()
 
 
 def test_chunks_need_not_know_the_end() -> None:
@@ -115,6 +123,12 @@ def test_items_are_the_clips_asked_for(proxies: list[Path]) -> None:
     assert item["labels"].tolist() == [14, 15]
     assert item["labels"].dtype == torch.int8
     assert dataset[1]["labels"].tolist() == [-1, -1]
+
+
+def test_frames_of_a_clip_can_lie_apart(proxies: list[Path]) -> None:
+    dataset = ClipDataset(proxies, [(0, 7), (0, 18)], 5, spacing=3)
+    shown = [dataset[index]["clip"][:, 0, 0, 0].tolist() for index in range(2)]
+    assert shown == [[1, 4, 7, 10, 13], [12, 15, 18, 19, 19]]
 
 
 def test_without_labels_an_item_is_a_clip(proxies: list[Path]) -> None:
