@@ -33,10 +33,11 @@ class FlowLoss:
     """The loss of one batch and what it is made of; all scalars, only `total` carries a gradient.
 
     Args:
-        total: Sum of the three parts over all levels.
+        total: Sum of the four parts over all levels.
         pixel: Charbonnier difference of the current and the warped next frame.
         ssim: Structural dissimilarity of the same two, weighted.
         smoothness: Charbonnier norm of the flow's gradient, weighted.
+        sparsity: Mean absolute flow, weighted.
         psnr_warp: Finest level: likeness of the current and the warped next frame in dB.
         psnr_identity: Finest level: likeness of the current and the unchanged next frame in dB.
         gain_db: psnr_warp - psnr_identity, what the flow is worth.
@@ -48,6 +49,7 @@ class FlowLoss:
     pixel: Tensor
     ssim: Tensor
     smoothness: Tensor
+    sparsity: Tensor
     psnr_warp: Tensor
     psnr_identity: Tensor
     gain_db: Tensor
@@ -66,6 +68,7 @@ class _Level:
     pixel: Tensor
     ssim: Tensor
     smoothness: Tensor
+    sparsity: Tensor
 
 
 def flow_loss(
@@ -73,6 +76,7 @@ def flow_loss(
     flows: Sequence[Tensor],
     *,
     smoothness: Sequence[float] = (0.01, 0.02, 0.04),
+    sparsity: float = 0.0,
     ssim: float = 1.0,
     mask: bool = True,
 ) -> FlowLoss:
@@ -82,6 +86,7 @@ def flow_loss(
         clips: (B, 3, L, H, W) in [0, 1].
         flows: Finest first, each (B, 2, L-1, h, w) in pixels of its level, any float.
         smoothness: Weight of flow smoothness per level, finest first.
+        sparsity: Weight of the mean absolute flow, the same on all levels.
         ssim: Weight of structural dissimilarity.
         mask: Leave out pixels whose flow points outside the picture.
 
@@ -95,7 +100,14 @@ def flow_loss(
     with torch.autocast(clips.device.type, enabled=False):
         frames = _at_least_float32(clips).transpose(1, 2).flatten(0, 1)  # (B·L, 3, H, W)
         levels = [
-            _level(frames, _at_least_float32(flow), smoothness=weight, ssim=ssim, mask=mask)
+            _level(
+                frames,
+                _at_least_float32(flow),
+                smoothness=weight,
+                sparsity=sparsity,
+                ssim=ssim,
+                mask=mask,
+            )
             for flow, weight in zip(flows, smoothness, strict=True)
         ]
         return _summarise(levels, _at_least_float32(flows[0]))
@@ -195,7 +207,9 @@ def _check_flows(clips: Tensor, flows: Sequence[Tensor], smoothness: Sequence[fl
             )
 
 
-def _level(frames: Tensor, flow: Tensor, *, smoothness: float, ssim: float, mask: bool) -> _Level:
+def _level(
+    frames: Tensor, flow: Tensor, *, smoothness: float, sparsity: float, ssim: float, mask: bool
+) -> _Level:
     batch = len(flow)
     small = functional.interpolate(
         frames, size=flow.shape[-2:], mode="bilinear", align_corners=False, antialias=True
@@ -214,6 +228,7 @@ def _level(frames: Tensor, flow: Tensor, *, smoothness: float, ssim: float, mask
         pixel=masked_mean(difference, weights),
         ssim=ssim * masked_mean(1 - structural_similarity(current, warped), weights),
         smoothness=smoothness * smoothness_penalty(pair_flow).mean(),
+        sparsity=sparsity * pair_flow.abs().mean(),
     )
 
 
@@ -222,14 +237,16 @@ def _summarise(levels: Sequence[_Level], finest_flow: Tensor) -> FlowLoss:
     pixel = torch.stack([level.pixel for level in levels]).sum()
     ssim = torch.stack([level.ssim for level in levels]).sum()
     smoothness = torch.stack([level.smoothness for level in levels]).sum()
+    sparsity = torch.stack([level.sparsity for level in levels]).sum()
     psnr_warp = _psnr(finest.current, finest.warped, finest.weights)
     psnr_identity = _psnr(finest.current, finest.following, finest.weights)
     pair_flow = finest_flow.detach().transpose(1, 2).flatten(0, 1)
     return FlowLoss(
-        total=pixel + ssim + smoothness,
+        total=pixel + ssim + smoothness + sparsity,
         pixel=pixel.detach(),
         ssim=ssim.detach(),
         smoothness=smoothness.detach(),
+        sparsity=sparsity.detach(),
         psnr_warp=psnr_warp,
         psnr_identity=psnr_identity,
         gain_db=psnr_warp - psnr_identity,

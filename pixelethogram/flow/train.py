@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pixelethogram.config import Config
+from pixelethogram.config import Config, FlowConfig
 from pixelethogram.ethogram.plots import plot_flow_panel
-from pixelethogram.flow.losses import flow_loss, warp
+from pixelethogram.flow.losses import warp
 from pixelethogram.flow.models.generator import FlowGenerator
-from pixelethogram.flow.task import GOAL, FlowTask
+from pixelethogram.flow.task import GOAL, FlowTask, weigh_loss
 from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
+from pixelethogram.start_weights.load import load_flow_weights, record_start
 from pixelethogram.training.fit import drop_checkpoints, fit
+from pixelethogram.training.layout import to_channels_last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +45,12 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
     """
     torch.manual_seed(config.seed)
     network = FlowGenerator(config.flow.model.build(), data.statistics.mean, data.statistics.std)
-    network.to(memory_format=torch.channels_last)
+    report = load_flow_weights(network, config.flow, progress)
+    network.to(device)
+    to_channels_last(network)
+    start = record_start(run, report, network, progress)
     result = fit(
-        FlowTask(network, config.flow),
+        FlowTask(network, config.flow, start),
         data.train,
         data.val,
         config.flow.train,
@@ -58,8 +63,9 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         name="train flow",
     )
     gain = result.best["val_gain_db"]
-    _draw_panel(network.cpu().eval(), data.val, run.folder / "flow.png")
-    finish_run(run, network.state_dict(), {"fit": result.to_dict(), "gain_db": gain})
+    _draw_panel(network.cpu().eval(), data.val, config.flow, run.folder / "flow.png")
+    about = {"fit": result.to_dict(), "gain_db": gain, "start_weights": report.to_dict()}
+    finish_run(run, network.state_dict(), about)
     drop_checkpoints(run.checkpoints)
     return run
 
@@ -91,14 +97,14 @@ def sample_clip_frames(
 
 
 @torch.no_grad()
-def _draw_panel(network: FlowGenerator, clips: ClipDataset, path: Path) -> None:
+def _draw_panel(network: FlowGenerator, clips: ClipDataset, config: FlowConfig, path: Path) -> None:
     """Picture of the liveliest of a few clips: frame, next frame, it warped back, error, flow."""
     numbers = np.linspace(0, len(clips) - 1, min(8, len(clips))).astype(int)
     batch = to_float(torch.stack([clips[int(number)]["clip"] for number in numbers]))
     liveliest = batch.diff(dim=2).abs().mean(dim=(1, 2, 3, 4)).argmax()
     clip = batch[liveliest : liveliest + 1]
     flows = network(clip)
-    loss = flow_loss(clip, flows)
+    loss = weigh_loss(clip, flows, config)
     pair = clip.shape[2] // 2
     flow = flows[0][:, :, pair]
     small = torch.nn.functional.interpolate(

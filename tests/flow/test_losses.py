@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -289,11 +290,28 @@ class TestFlowLoss:
         clips = torch.rand(2, 3, 3, 32, 32)
         flows = [torch.randn(2, 2, 2, size, size) for size in (16, 8, 4)]
         plain = flow_loss(clips, flows, smoothness=(1, 1, 1))
-        weighted = flow_loss(clips, flows, smoothness=(0.5, 0.5, 0.5), ssim=3.0)
+        weighted = flow_loss(clips, flows, smoothness=(0.5, 0.5, 0.5), sparsity=0.1, ssim=3.0)
         assert weighted.ssim.item() == pytest.approx(3 * plain.ssim.item(), rel=1e-5)
         assert weighted.smoothness.item() == pytest.approx(plain.smoothness.item() / 2, rel=1e-5)
-        parts = weighted.pixel + weighted.ssim + weighted.smoothness
+        parts = weighted.pixel + weighted.ssim + weighted.smoothness + weighted.sparsity
         assert weighted.total.item() == pytest.approx(parts.item(), rel=1e-6)
+
+    def test_sparsity_is_the_mean_absolute_flow_of_every_level(self) -> None:
+        flows = [
+            constant_flow(x, y, size, size)[:, :, None].expand(-1, -1, 2, -1, -1).requires_grad_()
+            for x, y, size in ((4, -2, 16), (2, -1, 8), (1, -0.5, 4))
+        ]
+        clips = torch.full((1, 3, 3, 32, 32), 0.5)
+        loss = flow_loss(clips, flows, sparsity=0.05)
+        assert loss.sparsity.item() == pytest.approx(0.05 * (3 + 1.5 + 0.75), rel=1e-6)
+        more = loss.total - flow_loss(clips, flows).total
+        (gradient,) = torch.autograd.grad(more, flows[:1])
+        expected = 0.05 / flows[0].numel() * torch.tensor([1.0, -1.0])[:, None, None, None]
+        torch.testing.assert_close(gradient, expected.expand_as(gradient), atol=1e-7, rtol=1e-4)
+
+    def test_flow_costs_nothing_where_it_need_not_be_sparse(self) -> None:
+        flows = [torch.randn(1, 2, 2, size, size) for size in (16, 8, 4)]
+        assert flow_loss(torch.rand(1, 3, 3, 32, 32), flows).sparsity.item() == 0
 
     def test_every_pair_meets_its_own_frames(self) -> None:
         """Against a loop over clips and pairs, with a different flow for each."""
@@ -327,34 +345,68 @@ class TestFlowLoss:
         with pytest.raises(ValueError, match=r"\(1, 2, 3, 8, 8\)"):
             flow_loss(clips, [torch.zeros(1, 2, 3, 8, 8)], smoothness=(0.1,))
 
-    def test_the_parts_equal_the_reference_and_so_do_their_gradients(self, golden) -> None:
-        with np.load(golden / "loss_motionnet_2d.npz") as stored:
-            arrays = {key: torch.from_numpy(stored[key]) for key in stored}
-        images = arrays["images"].unflatten(1, (11, 3))  # (2, 11, 3, H, W)
-        color = (slice(None), None, None)
-        images = (images * arrays["std"][color] + arrays["mean"][color]).clamp(0, 1)
+    @pytest.mark.parametrize("name", ["loss_motionnet_2d", "loss_motionnet_3d_sparse"])
+    def test_the_parts_equal_the_reference_and_so_do_their_gradients(self, golden, name) -> None:
+        arrays, clips, flows = read_reference(golden / f"{name}.npz")
         sums = dict.fromkeys(("L1_per_pair", "SSIM_per_pair", "smoothness_per_pair"), 0.0)
-        flows = [arrays[f"flow{level}"].requires_grad_() for level in (2, 3, 4)]
+        if "sparsity_per_pair" in arrays:
+            sums["sparsity_per_pair"] = 0.0
+        images = clips.transpose(1, 2).flatten(0, 1)
         for flow, weight in zip(flows, arrays["smooth_weights"], strict=False):
             small = torch.nn.functional.interpolate(
-                images.flatten(0, 1), size=flow.shape[-2:], mode="bilinear", align_corners=False
+                images, size=flow.shape[-2:], mode="bilinear", align_corners=False
             ).unflatten(0, (2, 11))
             current, following = small[:, :-1].flatten(0, 1), small[:, 1:].flatten(0, 1)
-            pairs = flow.unflatten(1, (10, 2)).flatten(0, 1)
+            pairs = flow.transpose(1, 2).flatten(0, 1)
             back = warp(following, reference_scale(pairs))
             similarity = structural_similarity(current, back, padding="zero")
             each_pair = (1, 2, 3)
             sums["L1_per_pair"] += charbonnier(current - back, 0.4, 1e-4).mean(each_pair)
             sums["SSIM_per_pair"] += (1 - similarity).mean(each_pair)
             sums["smoothness_per_pair"] += weight * smoothness_penalty(pairs).mean(each_pair)
+            if "sparsity_per_pair" in sums:
+                sums["sparsity_per_pair"] += 0.05 * pairs.abs().mean(each_pair)
         for key, values in sums.items():
             np.testing.assert_allclose(values.detach(), arrays[key], rtol=1e-4, atol=1e-5)
         total = torch.stack([values.mean() for values in sums.values()]).sum()
-        total.backward()
         np.testing.assert_allclose(total.detach(), arrays["loss"], rtol=1e-5)
-        for flow, level in zip(flows, (2, 3, 4), strict=True):
-            expected = arrays[f"grad_flow{level}"]
-            np.testing.assert_allclose(flow.grad, expected, atol=1e-3 * expected.abs().max())
+        gradients = torch.autograd.grad(total, flows)
+        for gradient, level in zip(gradients, (2, 3, 4), strict=True):
+            expected = to_flow(arrays[f"grad_flow{level}"])
+            np.testing.assert_allclose(gradient, expected, atol=1e-3 * expected.abs().max())
+
+    @pytest.mark.parametrize(
+        ("name", "factor", "sparsity"),
+        [("loss_motionnet_2d", 1, 0), ("loss_motionnet_3d_sparse", 0.25, 0.05)],
+    )
+    def test_what_does_not_depend_on_the_warp_equals_the_reference(
+        self, golden, name: str, factor: float, sparsity: float
+    ) -> None:
+        arrays, clips, flows = read_reference(golden / f"{name}.npz")
+        weights = [factor * weight for weight in (0.01, 0.02, 0.04)]
+        loss = flow_loss(clips, flows, smoothness=weights, sparsity=sparsity)
+        smoothness = arrays["smoothness_per_pair"].mean().item()
+        assert loss.smoothness.item() == pytest.approx(smoothness, rel=1e-5)
+        if sparsity:
+            expected = arrays["sparsity_per_pair"].mean().item()
+            assert loss.sparsity.item() == pytest.approx(expected, rel=1e-5)
+
+
+def read_reference(path: Path) -> tuple[dict[str, Tensor], Tensor, list[Tensor]]:
+    """Stored values by name, clips (B, 3, L, H, W) in [0, 1], flows (B, 2, L-1, h, w)."""
+    with np.load(path) as stored:
+        arrays = {key: torch.from_numpy(stored[key]) for key in stored}
+    clips = arrays["images"]
+    if clips.ndim == 4:  # colors of all frames as channels
+        clips = clips.unflatten(1, (11, 3)).transpose(1, 2)
+    color = (slice(None), None, None, None)
+    clips = (clips * arrays["std"][color] + arrays["mean"][color]).clamp(0, 1)
+    return arrays, clips, [to_flow(arrays[f"flow{n}"]).requires_grad_() for n in (2, 3, 4)]
+
+
+def to_flow(flow: Tensor) -> Tensor:
+    """(B, 2, L-1, h, w), also of a flow whose pairs are channels (B, 2(L-1), h, w)."""
+    return flow if flow.ndim == 5 else flow.unflatten(1, (10, 2)).transpose(1, 2)
 
 
 def learn_translations(steps: int) -> tuple[float, float]:

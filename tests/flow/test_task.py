@@ -10,9 +10,10 @@ import torch
 
 from pixelethogram.config import AugmentConfig, FlowConfig
 from pixelethogram.flow.losses import flow_loss
+from pixelethogram.flow.models import MODELS
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
-from pixelethogram.flow.task import SHOWN, FlowTask
+from pixelethogram.flow.task import SHOWN, FlowTask, weigh_loss
 
 STILL = AugmentConfig(
     flip_horizontal=0,
@@ -60,6 +61,19 @@ def test_the_loss_is_the_flow_loss_and_weight_decay_on_kernels_only(
     assert logged["train_loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_weights_with_a_start_are_pulled_there_and_the_others_to_zero(
+    batch: dict[str, torch.Tensor],
+) -> None:
+    plain = build({}, weight_decay=0).training_step(batch, 0).item()
+    task = build({}, weight_decay=0.5, l2sp_new=0.25)
+    first = task.network.network.conv1[0].weight
+    task._start = {first: first.detach() - 0.1}
+    kernels = [weight for weight in task.network.parameters() if weight.ndim > 1]
+    others = sum(kernel.square().sum().item() for kernel in kernels) - first.square().sum().item()
+    expected = 0.5 / 2 * 0.1**2 * first.numel() + 0.25 / 2 * others
+    assert task.training_step(batch, 0).item() - plain == pytest.approx(expected, rel=1e-3)
+
+
 def test_validation_logs_the_loss_its_parts_and_the_gain_over_no_motion(
     batch: dict[str, torch.Tensor],
 ) -> None:
@@ -95,6 +109,42 @@ def test_the_loss_weights_of_the_settings_are_used(batch: dict[str, torch.Tensor
     task = build(logged, weight_decay=0)
     difference = task.training_step(batch, 0) - without
     assert difference.item() > 0.01
+
+
+SPARSE = {"smoothness": [0.0025, 0.005, 0.01], "sparsity": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "weights"),
+    [
+        ("tiny_motionnet", {}, {}),
+        ("pairwise_motionnet", {}, {}),
+        ("motionnet", {}, {}),
+        ("motionnet_lite", {}, {}),
+        ("tiny_motionnet_3d", {}, SPARSE),
+        ("tiny_motionnet_3d", {"smoothness_factor": 1.0, "sparsity": 0.0}, {}),
+        ("tiny_motionnet_3d", {"sparsity": 0.5}, {**SPARSE, "sparsity": 0.5}),
+        ("tiny_motionnet_3d", {"smoothness": [4, 0, 0]}, {**SPARSE, "smoothness": [1, 0, 0]}),
+        ("tiny_motionnet", {"smoothness_factor": 0.25, "sparsity": 0.05}, SPARSE),
+        ("tiny_motionnet", {"smoothness_factor": None, "sparsity": "none"}, {}),
+    ],
+)
+def test_the_network_weighs_its_loss_unless_the_settings_do(
+    name: str, loss: dict[str, Any], weights: dict[str, Any]
+) -> None:
+    clips = torch.rand(1, 3, 3, 16, 16)
+    flows = [torch.randn(1, 2, 2, size, size) for size in (8, 4, 2)]
+    config = FlowConfig.model_validate({"model": {"name": name}, "loss": loss})
+    found, expected = weigh_loss(clips, flows, config), flow_loss(clips, flows, **weights)
+    for part in ("total", "smoothness", "sparsity"):
+        value = getattr(expected, part).item()
+        assert getattr(found, part).item() == pytest.approx(value, rel=1e-6)
+
+
+def test_every_network_is_in_the_table_of_loss_weights() -> None:
+    weights = {name: (each.smoothness_factor, each.sparsity) for name, each in MODELS.items()}
+    assert {name for name, each in weights.items() if each != (1, 0)} == {"tiny_motionnet_3d"}
+    assert weights["tiny_motionnet_3d"] == (0.25, 0.05)
 
 
 def test_every_parameter_of_the_network_learns(batch: dict[str, torch.Tensor]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,13 +14,16 @@ import pytest
 import torch
 
 from pixelethogram.config import Config, load_config
+from pixelethogram.flow import train as train_module
 from pixelethogram.flow.losses import flow_loss
+from pixelethogram.flow.models import MODELS
 from pixelethogram.flow.train import FlowData, load_flow, sample_clip_frames, train_flow
 from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.proxy import ProxyFile
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, start_run
+from pixelethogram.training.fit import FitResult
 
 SETTINGS = (
     "flow.model.width=0.1",
@@ -70,6 +75,37 @@ def texture_data(
 @pytest.fixture(scope="module")
 def trained(texture_data: FlowData, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(tmp_path_factory.mktemp("runs"), texture_data, "flow.train.steps=60")
+
+
+def test_it_starts_from_another_run_and_says_so(
+    trained: Run, texture_data: FlowData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kernel counts as start, whatever the colors of the new videos."""
+    seen: list[tuple[dict[str, torch.Tensor], list[str]]] = []
+
+    def fake_fit(task: Any, *_: Any, **__: Any) -> FitResult:
+        names = {parameter: name for name, parameter in task.network.named_parameters()}
+        state = copy.deepcopy(task.network.state_dict())
+        seen.append((state, [names[parameter] for parameter in task._start]))
+        return FitResult(1, {"val_gain_db": 1.0}, 1, "steps")
+
+    monkeypatch.setattr(train_module, "fit", fake_fit)
+    run = train(tmp_path, texture_data, f"flow.start_weights={trained.folder}")
+    ((state, with_start),) = seen
+    weights = trained.load_weights()
+    for name in weights:
+        assert "num_batches" in name or torch.equal(weights[name], state[name]), name
+    assert set(with_start) == {
+        name for name, value in weights.items() if name.endswith("weight") and value.ndim > 1
+    }
+    about = run.results["start_weights"]
+    assert (about["kind"], about["network"], about["new"]) == ("run", "tiny_motionnet", 0)
+    assert about["sha256"] == trained.results["weights_sha256"]
+
+
+def test_without_start_weights_nothing_has_a_start(trained: Run) -> None:
+    about = trained.results["start_weights"]
+    assert (about["source"], about["kind"], about["matched"]) == ("none", "", 0)
 
 
 def read_rows(run: Run) -> list[dict[str, float]]:
@@ -124,6 +160,20 @@ def test_equal_seeds_give_equal_networks(texture_data: FlowData, tmp_path: Path)
     weights = [run.load_weights()["network.conv1.0.weight"] for run in runs]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_network_trains_and_is_loaded_again(
+    name: str, texture_data: FlowData, tmp_path: Path
+) -> None:
+    settings = ("flow.train.steps=2", "flow.train.validate_every=1", f"flow.model.name={name}")
+    run = train(tmp_path, texture_data, *settings)
+    row = read_rows(run)[-1]
+    assert (row["val_sparsity"] > 0) == (MODELS[name].sparsity > 0)
+    assert (run.folder / "flow.png").is_file()
+    with torch.no_grad():
+        flows = load_flow(run)(torch.rand(1, 3, 11, 32, 32))
+    assert [tuple(flow.shape) for flow in flows] == [(1, 2, 10, n, n) for n in (16, 8, 4)]
 
 
 class TestSampleClipFrames:

@@ -2,11 +2,32 @@
 
 Contract: ``build()`` gives a module with ``forward(clips (B, 3, L, H, W)) -> list of flows``,
 finest first, each (B, 2, L-1, h, w): channel 0 is x, channel 1 is y, in pixels of that level, from
-frame k to frame k+1 on the grid of frame k. Clips are z-scored; `FlowGenerator` does that.
+frame k to frame k+1 on the grid of frame k. There are three, of half, quarter and eighth height and
+width, rounded up, for any H and W of at least 8. Clips are z-scored; `FlowGenerator` does that.
+
+Each settings class also says which loss its network was published with, for settings that leave it
+open: ``smoothness_factor`` on all weights of smoothness, and ``sparsity``, the weight of the mean
+absolute flow.
 """
 
 from __future__ import annotations
 
+from pixelethogram.flow.models.motionnet import MotionNetConfig, MotionNetLiteConfig
+from pixelethogram.flow.models.pairwise_motionnet import PairwiseMotionNetConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
+from pixelethogram.flow.models.tiny_motionnet_3d import TinyMotionNet3DConfig
 
-MODELS: dict[str, type[TinyMotionNetConfig]] = {"tiny_motionnet": TinyMotionNetConfig}
+FlowModelConfig = (
+    TinyMotionNetConfig
+    | PairwiseMotionNetConfig
+    | MotionNetConfig
+    | MotionNetLiteConfig
+    | TinyMotionNet3DConfig
+)
+MODELS: dict[str, type[FlowModelConfig]] = {
+    "tiny_motionnet": TinyMotionNetConfig,
+    "pairwise_motionnet": PairwiseMotionNetConfig,
+    "motionnet": MotionNetConfig,
+    "motionnet_lite": MotionNetLiteConfig,
+    "tiny_motionnet_3d": TinyMotionNet3DConfig,
+}
