@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelethogram.config import Config, FramesConfig
-from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import iterate_chunks
 from pixelethogram.frames.resize import resize_frame
@@ -31,7 +31,7 @@ BLOCKS_AHEAD = 4  # decoded blocks that may wait for the networks
 
 
 def extract_to_file(
-    model: TwoStream | nn.Module,
+    model: FeaturesNetwork,
     frames: FrameSource,
     config: Config,
     path: Path,
@@ -43,7 +43,7 @@ def extract_to_file(
     """Features and logits of every frame, written to an HDF5 file that appears only when whole.
 
     Args:
-        model: TwoStream in eval mode on the device.
+        model: In eval mode on the device.
         frames: The recording.
         config: All settings of the features run.
         path: The file to write.
@@ -75,19 +75,20 @@ def extract_to_file(
 
 @torch.inference_mode()
 def extract_block(
-    model: nn.Module, block: Tensor, length: int, spacing: int, precision: str
+    model: FeaturesNetwork, block: Tensor, length: int, spacing: int, precision: str
 ) -> dict[str, np.ndarray]:
     """Arrays of the frames in the middle of a block.
 
     Args:
-        model: TwoStream in eval mode.
+        model: In eval mode.
         block: (n + (L - 1) s, H, W, 3) uint8, see `iterate_chunks`.
         length: Frames per clip, L.
         spacing: Frames of the video from one frame of a clip to the next, s.
         precision: fp32, bf16 or fp16.
 
     Returns:
-        features (n, D) float16; logits, spatial_logits and flow_logits (n, O) float32.
+        features (n, D) float16; logits (n, O) float32, and from networks of two streams those of
+        each, spatial_logits and flow_logits.
     """
     reach = (length - 1) * spacing + 1
     windows = block.unfold(0, reach, 1)[..., ::spacing]
@@ -98,16 +99,10 @@ def extract_block(
     if kind is not None:
         context = torch.autocast(block.device.type, dtype=kind)
     with context:
-        features = model.forward_features(clips)  # type: ignore[operator]
+        features = model.forward_features(clips)
     features = features.float()
-    spatial, flow = model.stream_logits(features)  # type: ignore[operator]
-    logits = model.forward_head(features)  # type: ignore[operator]
-    return {
-        "features": features.half().cpu().numpy(),
-        "logits": logits.cpu().numpy(),
-        "spatial_logits": spatial.cpu().numpy(),
-        "flow_logits": flow.cpu().numpy(),
-    }
+    logits = {name: each.cpu().numpy() for name, each in model.named_logits(features).items()}
+    return {"features": features.half().cpu().numpy(), **logits}
 
 
 def _blocks(

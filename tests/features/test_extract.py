@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -58,8 +60,10 @@ def extract(
         device="cpu",
         progress=progress or SilentProgress(),
     )
+    with h5py.File(path) as file:
+        names = list(file)
     with ArrayReader(path, num_frames) as arrays:
-        return {name: arrays.read(name) for name in ARRAYS}
+        return {name: arrays.read(name) for name in names}
 
 
 @pytest.fixture
@@ -146,6 +150,36 @@ class TestResult:
             assert arrays.attribute("run") == "r1"
             assert arrays.attribute("precision") == "fp32"
             assert '"height": 32' in arrays.attribute("frames")
+
+
+class ColorMeans(nn.Module):
+    """Mean of red, green and blue of the centre frame."""
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return clips[:, :, clips.size(2) // 2].mean(dim=[2, 3])
+
+
+class TestExternal:
+    def test_a_network_from_elsewhere_leaves_features_and_logits(
+        self, source: Any, tmp_path: Path
+    ) -> None:
+        with warnings.catch_warnings():  # torch would rather have torch.export
+            warnings.simplefilter("ignore")
+            torch.jit.script(ColorMeans()).save(str(tmp_path / "encoder.pt"))
+        overrides = (
+            "features.model.name=external",
+            f"features.model.source={tmp_path / 'encoder.pt'}",
+            "features.model.height=32",
+            "features.model.width=32",
+            "features.model.mean=[0, 0, 0]",
+            "features.model.std=[1, 1, 1]",
+        )
+        network = settings(*overrides).features.model.build(nn.Identity(), 2, (0,) * 3, (1,) * 3)
+        found = extract(network.eval(), source, tmp_path / "all.h5", *overrides)
+        expected = source.frames.mean(axis=(1, 2)) / 255
+        assert set(found) == {"features", "logits"}
+        assert found["features"] == pytest.approx(expected, abs=1e-3)
+        assert found["logits"].shape == (40, 2)
 
 
 class TestInterruption:

@@ -1,12 +1,33 @@
-"""The networks of the features stage.
+"""The networks of the features stage; the table and what every entry keeps to.
 
-Contract: ``build(flow, num_outputs, mean, std)`` takes any flow network that takes clips in [0, 1]
-and gives a `TwoStream`: ``forward_features(clips (B, 3, L, H, W) in [0, 1]) -> (B, D)``,
-``forward_head(features) -> logits (B, O)``, ``forward`` is one after the other.
+`MODELS[name](**settings).build(flow, num_outputs, mean, std, clip_length=L)` takes any flow network
+that maps clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w), and gives a module with
+
+* `forward_features(clips (B, 3, L, H, W) in [0, 1]) -> (B, D)`, what is kept of a frame;
+  `forward_head(features) -> logits (B, O)`; `forward` is one after the other.
+* `named_logits(features)`: "logits", those of `forward_head`; networks of two streams also give
+  each stream's, "spatial_logits" and "flow_logits".
+* `phases`: what its training consists of. In each, `phase_logits(clips, phase)` is compared with
+  the labels, `phase_modules(phase)` learn, and `needs_clips(phase)` tells whether the phase looks
+  at whole clips or only at their centre frames.
+* `set_head_bias(bias (O,))`: logits to start from.
+
+Clips of a batch do not mix in eval mode. The flow network is never changed: no gradient, no batch
+statistics. `external` sees whole clips and uses neither flow nor mean and std.
+A new model is one new file and its settings class in the list here; its tests exist already.
 """
 
 from __future__ import annotations
 
-from pixelethogram.features.models.resnet import ResNet18Config
+from typing import get_args
 
-MODELS: dict[str, type[ResNet18Config]] = {"resnet18": ResNet18Config}
+from pixelethogram.features.models.external import External, ExternalConfig
+from pixelethogram.features.models.resnet import ResNet18Config, ResNet50Config
+from pixelethogram.features.models.resnet3d import ResNet3D34Config
+from pixelethogram.features.models.two_stream import TwoStream
+
+FeaturesNetwork = TwoStream | External
+FeaturesModelConfig = ResNet18Config | ResNet50Config | ResNet3D34Config | ExternalConfig
+MODELS: dict[str, type[FeaturesModelConfig]] = {
+    config.model_fields["name"].default: config for config in get_args(FeaturesModelConfig)
+}

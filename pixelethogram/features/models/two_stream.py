@@ -6,41 +6,51 @@ Sources: Simonyan & Zisserman 2014; Bohnslav et al. 2021 (DeepEthogram), Methods
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 MIN_STD = 1e-3
 
+Phase = Literal["spatial", "flow", "joint"]
+"""Stretches of features training, in their order; steps and rate of each are settings."""
+
 
 class Stream(Protocol):
-    """An image network with a linear head; a `torch.nn.Module`."""
+    """A network of images or of volumes with a linear head; a `torch.nn.Module`."""
 
     num_features: int
     backbone: nn.Module
     head: nn.Linear
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Features (B, F) of images (B, C, H, W)."""
+        """Features (B, F) of images (B, C, H, W), or of volumes (B, C, L, H, W)."""
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Logits (B, O) of features (B, F)."""
 
 
 class TwoStream(nn.Module):
-    """A spatial stream on the centre frame and a motion stream on the flow of the whole clip.
+    """A spatial stream on the frames of a clip and a motion stream on the flow between them.
 
     The flow network is frozen: no gradient, always in evaluation mode.
 
     Args:
         flow: Clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w).
-        spatial: Sees the centre frame (B, 3, H, W), z-scored.
-        motion: Sees the finest flow (B, 2(L-1), h, w): channel 2k is x, 2k+1 is y of pair k.
+        spatial: Sees z-scored frames.
+        motion: Sees the finest flow.
         mean: Mean of red, green, blue over the training videos, in [0, 1].
         std: Their standard deviations; smaller ones than 0.001 count as 0.001.
         flow_weight: Weight of the motion stream's logits against 1 for the spatial stream's.
+        spatial_sees: The spatial stream's input: "centre", the frame to be classified
+            (B, 3, H, W); "deepethogram", green and blue of that frame and red of the next, as the
+            weights of that program were trained; or "clip", all frames (B, 3, L, H, W).
+        flow_as: The motion stream's input: "channels", (B, 2(L-1), h, w) where channel 2k is x and
+            2k+1 is y of pair k, or "time", (B, 2, L-1, h, w).
     """
+
+    phases: tuple[Phase, ...] = ("spatial", "flow", "joint")
 
     def __init__(
         self,
@@ -51,12 +61,15 @@ class TwoStream(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         flow_weight: float = 1.0,
+        spatial_sees: Literal["centre", "deepethogram", "clip"] = "centre",
+        flow_as: Literal["channels", "time"] = "channels",
     ) -> None:
         super().__init__()
         self.flow = flow.requires_grad_(False).eval()
         self.spatial: Stream = spatial
         self.motion: Stream = motion
         self.flow_weight = flow_weight
+        self.spatial_sees, self.flow_as = spatial_sees, flow_as
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
@@ -75,12 +88,15 @@ class TwoStream(nn.Module):
                 stream.head.bias.copy_(bias)
 
     def spatial_features(self, clips: Tensor) -> Tensor:
-        """Features (B, F) of the centre frames of clips (B, 3, L, H, W) in [0, 1]."""
-        frames = clips[:, :, clips.shape[2] // 2]
-        shape = (1, 3, 1, 1)
-        return self.spatial.forward_features(
-            (frames - self.mean.view(shape)) / self.std.view(shape)
-        )
+        """Features (B, F) of the frames of clips (B, 3, L, H, W) in [0, 1]."""
+        shape = (1, 3, 1, 1, 1)
+        centre, whole = clips.shape[2] // 2, self.spatial_sees == "clip"
+        shift = clips.shape[2] % 2 if self.spatial_sees == "deepethogram" else 0
+        frames = clips if whole else clips[:, :, centre : centre + 1 + shift]
+        seen = (frames - self.mean.view(shape)) / self.std.view(shape)
+        if not whole:  # red, green, blue of a frame, then of the next
+            seen = seen.transpose(1, 2).flatten(1, 2)[:, shift : shift + 3]
+        return self.spatial.forward_features(seen)
 
     def motion_features(self, clips: Tensor) -> Tensor:
         """Features (B, F) of the finest flow of clips (B, 3, L, H, W) in [0, 1]."""
@@ -93,7 +109,8 @@ class TwoStream(nn.Module):
 
     def features_of_flow(self, flow: Tensor) -> Tensor:
         """Features (B, F) of flow (B, 2, L-1, h, w)."""
-        return self.motion.forward_features(flow.transpose(1, 2).flatten(1, 2))
+        seen = flow if self.flow_as == "time" else flow.transpose(1, 2).flatten(1, 2)
+        return self.motion.forward_features(seen)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """Spatial features, then motion features (B, D) of clips (B, 3, L, H, W) in [0, 1]."""
@@ -105,11 +122,37 @@ class TwoStream(nn.Module):
         spatial, motion = features.split(sizes, dim=1)
         return self.spatial.forward_head(spatial), self.motion.forward_head(motion)
 
+    def named_logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Fused logits (B, O) as "logits", and each stream's, from features (B, D)."""
+        spatial, motion = self.stream_logits(features)
+        fused = (spatial + self.flow_weight * motion) / (1 + self.flow_weight)
+        return {"logits": fused, "spatial_logits": spatial, "flow_logits": motion}
+
     def forward_head(self, features: Tensor) -> Tensor:
         """Fused logits (B, O) of features (B, D): the weighted mean of both streams."""
-        spatial, motion = self.stream_logits(features)
-        return (spatial + self.flow_weight * motion) / (1 + self.flow_weight)
+        return self.named_logits(features)["logits"]
 
     def forward(self, clips: Tensor) -> Tensor:
         """Fused logits (B, O) of the centre frames of clips (B, 3, L, H, W) in [0, 1]."""
         return self.forward_head(self.forward_features(clips))
+
+    def phase_logits(self, clips: Tensor, phase: Phase) -> Tensor:
+        """Logits (B, O) of the stream that a phase trains, or of both fused."""
+        if phase == "spatial":
+            return self.spatial.forward_head(self.spatial_features(clips))
+        if phase == "flow":
+            return self.motion.forward_head(self.motion_features(clips))
+        return self(clips)
+
+    def phase_modules(self, phase: Phase) -> list[nn.Module]:
+        """The streams that learn in a phase."""
+        streams = {
+            "spatial": [self.spatial],
+            "flow": [self.motion],
+            "joint": [self.spatial, self.motion],
+        }
+        return cast("list[nn.Module]", streams[phase])
+
+    def needs_clips(self, phase: Phase) -> bool:
+        """Whether a phase looks at more of a clip than its centre frame."""
+        return phase != "spatial" or self.spatial_sees != "centre"
