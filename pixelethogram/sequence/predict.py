@@ -7,13 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.sequence.windows import predict_in_chunks
+from pixelethogram.sequence.windows import SequenceModel, predict_in_chunks
 from pixelethogram.training.classifier import to_probabilities
 
 
 def predict_probabilities(
-    model: NormalizedSequence,
+    model: SequenceModel,
     read: Callable[[int, int], np.ndarray],
     num_frames: int,
     *,
@@ -22,7 +21,7 @@ def predict_probabilities(
     """Probability of every behavior on every frame.
 
     Args:
-        model: Trained model in eval mode.
+        model: Trained model, or an ensemble of them, in eval mode.
         read: Gives features (stop - start, D) of frames start to stop; memory stays flat when it
             reads from disk and the model has a finite receptive radius.
         num_frames: Frames of the video.

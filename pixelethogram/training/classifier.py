@@ -86,7 +86,8 @@ class Classifier(pl.LightningModule):
         loss: Settings of the focal loss.
         train_config: Pace.
         penalty: Regularisation, added to the loss.
-        smoothness: Weight of the truncated squared difference of neighbouring frames; 0 for clips.
+        smoothness: Weight, per real frame, of the truncated squared difference of neighbouring
+            frames (MS-TCN); 0 for clips.
     """
 
     def __init__(
@@ -154,9 +155,10 @@ class Classifier(pl.LightningModule):
                 smoothing=self._loss.smoothing,
             )
         if self._smoothness:
-            loss = loss + self._smoothness * truncated_mse(
-                logits, batch["mask"], exclusive=target.exclusive
-            )
+            # the loss is a sum over frames, so a weight beside a mean has to grow with their number
+            frames = batch["mask"].sum() / len(logits)
+            jumps = truncated_mse(logits, batch["mask"], exclusive=target.exclusive)
+            loss = loss + self._smoothness * frames * jumps
         return loss
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +12,20 @@ import torch
 
 from pixelethogram.config import Config, load_config
 from pixelethogram.progress import SilentProgress
-from pixelethogram.runs import Run, finish_run, start_run
+from pixelethogram.runs import Run, finish_run, read_yaml, start_run
+from pixelethogram.sequence import train as train_module
 from pixelethogram.sequence.train import (
     SequenceData,
     Stretch,
+    TrainedEnsemble,
     TrainedSequence,
+    drop_resumables,
     feature_statistics,
     load_sequence,
+    train_ensemble,
     train_sequence,
 )
-from pixelethogram.training.classifier import best_macro_f1, to_probabilities
+from pixelethogram.training.classifier import Classifier, best_macro_f1, to_probabilities
 
 SETTINGS = (
     "sequence.window_frames=40",
@@ -54,7 +59,7 @@ def to_data(exclusive: bool = False) -> SequenceData:
     return SequenceData(stretches[:4], stretches[4:], BEHAVIORS, exclusive)
 
 
-def train(folder: Path, data: SequenceData, *overrides: str) -> tuple[Run, Config, TrainedSequence]:
+def start(folder: Path, data: SequenceData, *overrides: str) -> tuple[Run, Config]:
     config = load_config(overrides=(*SETTINGS, *overrides))
     run = start_run(
         folder,
@@ -66,6 +71,11 @@ def train(folder: Path, data: SequenceData, *overrides: str) -> tuple[Run, Confi
         videos={},
         fingerprint="",
     )
+    return run, config
+
+
+def train(folder: Path, data: SequenceData, *overrides: str) -> tuple[Run, Config, TrainedSequence]:
+    run, config = start(folder, data, *overrides)
     trained = train_sequence(run, data, config, device="cpu", progress=SilentProgress())
     return run, config, trained
 
@@ -82,14 +92,35 @@ def judge(trained: TrainedSequence, data: SequenceData) -> float:
     return best_macro_f1(labels, np.concatenate(probabilities), trained.target)
 
 
+def test_it_starts_from_another_run(tmp_path: Path) -> None:
+    data = to_data()
+    run, _, trained = train(tmp_path, data, "sequence.train.steps=2")
+    finish_run(run, trained.model.state_dict(), {})
+    again, config = start(
+        tmp_path,
+        data,
+        f"sequence.start_weights={run.folder}",
+        "sequence.train.steps=1",
+        "sequence.train.learning_rate=1e-12",
+        "sequence.train.ema_decay=0",
+    )
+    second = train_sequence(again, data, config, device="cpu", progress=SilentProgress())
+    first = dict(trained.model.named_parameters())
+    for name, parameter in second.model.named_parameters():
+        torch.testing.assert_close(parameter, first[name], atol=1e-6, rtol=0)
+    about = read_yaml(again.folder / "start_weights.yaml")
+    assert (about["kind"], about["network"], about["new"]) == ("run", "tgm", [])
+
+
 @pytest.mark.parametrize(
     ("model", "least"),
     [
         ("{name: linear}", 0.85),
         ("{name: tgm, filter_length: 9, hidden: 16, dropout: 0}", 0.9),
         ("{name: lstm, hidden: 16}", 0.85),
+        ("{name: mstcn, hidden: 16, num_layers: 3, num_refinements: 1, dropout: 0}", 0.85),
     ],
-    ids=["linear", "tgm", "lstm"],
+    ids=["linear", "tgm", "lstm", "mstcn"],
 )
 def test_it_learns_the_rule_from_features_in_odd_units(
     model: str, least: float, tmp_path: Path
@@ -147,7 +178,47 @@ class TestRun:
         assert last.sigmoid()[1].item() == pytest.approx(0.01, rel=1e-3)
 
 
+class TestSmoothness:
+    @pytest.mark.parametrize(
+        ("overrides", "weight"),
+        [
+            (["sequence.model={name: linear}"], 0.0),
+            (["sequence.model={name: mstcn, num_layers: 1}"], 0.15),
+            (["sequence.model={name: mstcn, num_layers: 1}", "sequence.smoothness=none"], 0.15),
+            (["sequence.model={name: mstcn, num_layers: 1}", "sequence.smoothness=0"], 0.0),
+            (["sequence.model={name: linear}", "sequence.smoothness=0.3"], 0.3),
+        ],
+    )
+    def test_a_network_has_its_own_and_the_user_decides(
+        self,
+        overrides: list[str],
+        weight: float,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        found = []
+
+        def build(*arguments: Any, smoothness: float, **options: Any) -> Classifier:
+            found.append(smoothness)
+            return Classifier(*arguments, smoothness=smoothness, **options)
+
+        monkeypatch.setattr(train_module, "Classifier", build)
+        train(tmp_path, to_data(), "sequence.train.steps=1", *overrides)
+        assert found == [weight]
+
+
 class TestLabels:
+    @pytest.mark.parametrize("exclusive", [False, True])
+    def test_networks_that_refine_know_whether_behaviors_are_exclusive(
+        self, exclusive: bool, tmp_path: Path
+    ) -> None:
+        data = to_data(exclusive)
+        model = "sequence.model={name: mstcn, hidden: 4, num_layers: 1}"
+        run, _, trained = train(tmp_path, data, model, "sequence.train.steps=1")
+        finish_run(run, trained.model.state_dict(), {})
+        assert trained.model.network.exclusive is exclusive
+        assert load_sequence(run).network.exclusive is exclusive
+
     def test_exclusive_projects_have_one_more_output_and_still_learn(self, tmp_path: Path) -> None:
         data = to_data(exclusive=True)
         _, _, trained = train(tmp_path, data, "sequence.model={name: linear}")
@@ -172,6 +243,92 @@ class TestLabels:
         more = SequenceData([*data.train, empty], [*data.val, empty], BEHAVIORS, exclusive=False)
         _, _, trained = train(tmp_path, more, "sequence.train.steps=2")
         assert trained.result.steps == 2
+
+
+class Members(SilentProgress):
+    """Counts the trainings that begin, and ends like Ctrl+C when the last allowed one has begun."""
+
+    def __init__(self, allowed: int = 99) -> None:
+        self.begun: list[str] = []
+        self.allowed = allowed
+
+    def start(self, task: str, total: int | None) -> None:
+        self.begun.append(task)
+        if len(self.begun) > self.allowed:
+            raise KeyboardInterrupt
+
+
+class TestEnsemble:
+    FEW = ("sequence.train.steps=6", "sequence.train.validate_every=3", "sequence.ensemble_folds=3")
+
+    def data(self) -> list[SequenceData]:
+        """Six stretches in three folds."""
+        folds = [[noisy_stretch(2 * fold + each) for each in range(2)] for fold in range(3)]
+        return [
+            SequenceData(
+                [each for other in folds if other is not fold for each in other],
+                fold,
+                BEHAVIORS,
+                exclusive=False,
+            )
+            for fold in folds
+        ]
+
+    def train(self, run: Run, config: Config, progress: Members | None = None) -> TrainedEnsemble:
+        return train_ensemble(
+            run, self.data(), config, device="cpu", progress=progress or Members()
+        )
+
+    def test_each_member_learns_from_the_folds_it_does_not_validate(self, tmp_path: Path) -> None:
+        data = self.data()
+        trained = self.train(*start(tmp_path, data[0], *self.FEW))
+        for (member, _), each in zip(trained.model.pair([[], [], []]), data, strict=True):
+            features = np.concatenate([features for features, _ in each.train])
+            assert member.mean.numpy() == pytest.approx(features.mean(axis=0), rel=1e-5)
+        assert len(trained.results) == 3
+        assert all(set(result["best"]) == {"val_f1", "val_loss"} for result in trained.results)
+
+    def test_members_differ_in_their_random_numbers_too(self, tmp_path: Path) -> None:
+        run, config = start(tmp_path, self.data()[0], *self.FEW)
+        same = [self.data()[0]] * 2
+        trained = train_ensemble(run, same, config, device="cpu", progress=SilentProgress())
+        first, second = (
+            torch.cat([w.flatten() for w in m.parameters()]) for m in trained.model.members
+        )
+        assert not torch.equal(first, second)
+
+    def test_a_loaded_ensemble_gives_equal_answers(self, tmp_path: Path) -> None:
+        run, config = start(tmp_path, self.data()[0], *self.FEW)
+        trained = self.train(run, config)
+        finish_run(run, trained.model.state_dict(), {})
+        drop_resumables(run)
+        features = torch.from_numpy(noisy_stretch(9)[0])[None]
+        mask = torch.ones(1, features.shape[1], dtype=torch.bool)
+        loaded = load_sequence(run)
+        assert not loaded.training
+        with torch.no_grad():
+            assert torch.equal(trained.model(features, mask)[-1], loaded(features, mask)[-1])
+        assert [path for path in run.checkpoints.rglob("*") if path.is_file()] == []
+
+    def test_finished_members_are_not_trained_again(self, tmp_path: Path) -> None:
+        whole_run, config = start(tmp_path / "whole", self.data()[0], *self.FEW)
+        expected = self.train(whole_run, config)
+        run, config = start(tmp_path / "broken", self.data()[0], *self.FEW)
+        with pytest.raises(KeyboardInterrupt):
+            self.train(run, config, Members(allowed=1))
+        progress = Members()
+        found = self.train(run, config, progress)
+        assert progress.begun == ["train sequence, member 2", "train sequence, member 3"]
+        assert found.results == expected.results
+        weights, wanted = found.model.state_dict(), expected.model.state_dict()
+        assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+
+    def test_every_member_has_a_table_of_its_validations(self, tmp_path: Path) -> None:
+        run, config = start(tmp_path, self.data()[0], *self.FEW)
+        self.train(run, config)
+        assert sorted(path.name for path in run.folder.glob("metrics*")) == [
+            f"metrics_member_{number}.csv" for number in range(3)
+        ]
 
 
 class TestFeatureStatistics:

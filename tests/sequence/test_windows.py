@@ -122,13 +122,42 @@ def whole(model: NormalizedSequence, features: np.ndarray) -> np.ndarray:
         return model(torch.from_numpy(features)[None], mask)[-1][0].numpy()
 
 
-@pytest.mark.parametrize("settings", [{}, {"kernel": "cauchy"}, {"compatible": True}])
-def test_chunks_with_overlap_equal_the_whole_video(settings: dict[str, object]) -> None:
-    model = build("tgm", **settings)
-    features = np.random.default_rng(0).normal(size=(700, 6)).astype(np.float32)
-    chunked = predict_in_chunks(model, lambda start, stop: features[start:stop], 700, chunk=180)
+SHALLOW: dict[str, object] = {"hidden": 8, "num_layers": 4}
+CUT: list[tuple[str, dict[str, object]]] = [
+    *((name, {}) for name in MODELS if name not in ("mstcn", "mstcn2", "asformer")),
+    ("tgm", {"kernel": "cauchy"}),
+    ("tgm", {"compatible": True}),
+    ("conv1d", {"causal": True}),
+    ("mstcn", SHALLOW),
+    ("mstcn", {**SHALLOW, "causal": True}),
+    ("mstcn2", {**SHALLOW, "num_first_layers": 5}),
+    ("asformer", SHALLOW),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), CUT)
+@pytest.mark.parametrize("chunk", [37, 180])
+def test_chunks_with_overlap_equal_the_whole_video(
+    name: str, settings: dict[str, object], chunk: int
+) -> None:
+    model = build(name, **settings)
+    features = np.random.default_rng(0).normal(size=(500, 6)).astype(np.float32)
+    chunked = predict_in_chunks(model, lambda start, stop: features[start:stop], 500, chunk=chunk)
     np.testing.assert_allclose(chunked, whole(model, features), atol=1e-5)
     assert chunked.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["mstcn", "mstcn2"])
+def test_at_full_depth_too(name: str) -> None:
+    model = build(name, hidden=8)
+    radius = model.receptive_radius
+    assert radius is not None
+    num_frames = 3 * radius
+    features = np.random.default_rng(0).normal(size=(num_frames, 6)).astype(np.float32)
+    chunked = predict_in_chunks(
+        model, lambda start, stop: features[start:stop], num_frames, chunk=radius // 2
+    )
+    np.testing.assert_allclose(chunked, whole(model, features), atol=1e-5)
 
 
 def test_chunks_without_overlap_differ_from_the_whole_video() -> None:
@@ -152,6 +181,28 @@ def test_a_model_without_finite_radius_sees_the_whole_video() -> None:
     chunked = predict_in_chunks(model, read, 60, chunk=10)
     assert reads == [(0, 60)]
     np.testing.assert_allclose(chunked, whole(model, features), atol=1e-6)
+
+
+def test_a_wide_model_reads_little_more_than_it_keeps() -> None:
+    class Wide(nn.Module):
+        receptive_radius = 5000
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, features: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+            return [self.scale * features]
+
+    reads: list[int] = []
+
+    def read(start: int, stop: int) -> np.ndarray:
+        reads.append(stop - start)
+        return np.ones((stop - start, 1), np.float32)
+
+    predict_in_chunks(Wide().eval(), read, 100_000)
+    assert max(reads) == 20_000 + 2 * 5000
+    assert sum(reads) <= 1.5 * 100_000
 
 
 def test_half_precision_features_are_read_as_they_are_stored() -> None:

@@ -147,15 +147,32 @@ class TestLoss:
         expected = exclusive_loss(classifier.network.bias.expand(3, 3), tensor)
         assert train_on(classifier, tensor).item() == pytest.approx(expected.item())
 
-    def test_jumps_between_frames_cost_what_smoothness_says(self) -> None:
-        labels = torch.zeros(1, 4, 1, dtype=torch.int8)
-        mask = torch.ones(1, 4, dtype=torch.bool)
-        logits = torch.tensor([0.0, 1.0, 0.0, 1.0]).reshape(1, 4, 1)
+    def test_jumps_cost_what_smoothness_says_per_real_frame(self) -> None:
+        """The loss is a sum over frames; so the weight is that of MS-TCN, whose loss is a mean."""
+        labels = torch.zeros(2, 5, 1, dtype=torch.int8)
+        mask = torch.ones(2, 5, dtype=torch.bool)
+        mask[:, 3:] = False
+        logits = torch.tensor([0.0, 1.0, 0.0, 99.0, 0.0]).expand(2, 5).unsqueeze(2)
         options = {"predict": lambda network, batch: [logits + 0 * network.bias]}
         plain = train_on(build(column_labels(0.5), **options), labels, mask=mask)
         smooth = train_on(build(column_labels(0.5), smoothness=0.5, **options), labels, mask=mask)
         jump = truncated_mse(logits, mask, exclusive=False)
-        assert (smooth - plain).item() == pytest.approx(0.5 * jump.item())
+        assert jump > 0
+        assert (smooth - plain).item() == pytest.approx(0.5 * 3 * jump.item(), rel=1e-5)
+
+    @pytest.mark.parametrize("exclusive", [False, True])
+    def test_the_jumps_of_every_answer_count(self, exclusive: bool) -> None:
+        labels = np.array([[1, 0], [0, 1], [0, 0], [1, 0]], np.int8)
+        tensor, mask = torch.from_numpy(labels)[None], torch.ones(1, 4, dtype=torch.bool)
+        answers = list(torch.randn(3, 1, 4, 2 + exclusive))
+        options: dict[str, Any] = {
+            "predict": lambda network, batch: [each + 0 * network.bias for each in answers],
+            "exclusive": exclusive,
+        }
+        plain = train_on(build(labels, **options), tensor, mask=mask)
+        smooth = train_on(build(labels, smoothness=0.15, **options), tensor, mask=mask)
+        jumps = sum(truncated_mse(each, mask, exclusive=exclusive).item() for each in answers)
+        assert (smooth - plain).item() == pytest.approx(0.15 * 4 * jumps, rel=1e-4)
 
 
 class TestValidation:

@@ -296,6 +296,29 @@ def test_small_steps_cost_their_square() -> None:
     assert cost.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_independent_behaviors_pay_for_present_and_absent_alike() -> None:
+    """Logit 0 to 1: log-probabilities of present rise by .3799, those of absent fall by .6201."""
+    logits = torch.tensor([[[0.0], [1.0]]])
+    rise, fall = math.log(2 / (1 + math.exp(-1))), math.log(2 / (1 + math.exp(1)))
+    assert (rise, fall) == pytest.approx((0.379885, -0.620115), abs=1e-6)
+    cost = truncated_mse(logits, every_frame(logits), exclusive=False)
+    assert cost.item() == pytest.approx((rise**2 + fall**2) / 2, rel=1e-5)
+
+
+def test_the_cost_is_a_mean_over_pairs_and_logits() -> None:
+    once = torch.tensor([[[-10.0], [10.0], [10.0]]])
+    assert truncated_mse(once, every_frame(once), exclusive=False).item() == pytest.approx(8)
+    beside = torch.cat([once, torch.zeros_like(once)], dim=2)
+    assert truncated_mse(beside, every_frame(beside), exclusive=False).item() == pytest.approx(4)
+
+
+def test_beyond_the_cap_there_is_no_gradient() -> None:
+    logits = torch.tensor([[[-10.0], [10.0]]], requires_grad=True)
+    truncated_mse(logits, every_frame(logits), exclusive=False).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_constant_logits_cost_nothing(exclusive: bool) -> None:
     logits = torch.randn(2, 1, 3).expand(2, 5, 3)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+from pixelethogram.sequence.models.output import build_output
 
 
 class LinearConfig(BaseModel):
     """Settings of the linear model; there are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    default_smoothness: ClassVar[float] = 0.0
+    paper: ClassVar[str] = "logistic regression"
 
     name: Literal["linear"] = "linear"
     """Entry of the table of sequence models."""
 
-    def build(self, in_features: int, num_outputs: int, prior: Tensor | None = None) -> Linear:
-        """Network with fresh weights.
-
-        Args:
-            in_features: Feature size D.
-            num_outputs: Logits per frame.
-            prior: (num_outputs,) log-odds that the logits start around; None: torch's start.
-        """
+    def build(
+        self,
+        in_features: int,
+        num_outputs: int,
+        prior: Tensor | None = None,
+        exclusive: bool = False,
+    ) -> Linear:
+        """Network with fresh weights; the arguments are explained in `sequence.models`."""
         return Linear(in_features, num_outputs, prior)
 
 
@@ -34,10 +37,7 @@ class Linear(nn.Module):
     def __init__(self, in_features: int, num_outputs: int, prior: Tensor | None) -> None:
         super().__init__()
         self.receptive_radius: int | None = 0
-        self.output = nn.Linear(in_features, num_outputs)
-        if prior is not None:
-            with torch.no_grad():
-                self.output.bias.copy_(prior)
+        self.output = build_output(in_features, num_outputs, prior)
 
     def forward(self, features: Tensor, mask: Tensor) -> list[Tensor]:
         """(B, T, D) features and (B, T) mask, True for real frames -> [(B, T, O) logits]."""

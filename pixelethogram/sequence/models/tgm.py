@@ -10,12 +10,14 @@ them all.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
+
+from pixelethogram.sequence.models.masked_norm import MaskedBatchNorm
 
 SIGMA_FLOOR = 0.3  # frames; narrower than a single tap
 BLOCK_FRAMES = 60  # frames per matrix product; measured fastest for 43 taps
@@ -27,6 +29,9 @@ class TGMConfig(BaseModel):
     """Settings of the temporal Gaussian mixture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    default_smoothness: ClassVar[float] = 0.0
+    paper: ClassVar[str] = "Piergiovanni & Ryoo 2019; Bohnslav et al. 2021"
 
     name: Literal["tgm"] = "tgm"
     """Entry of the table of sequence models."""
@@ -66,15 +71,14 @@ class TGMConfig(BaseModel):
             raise ValueError(f"filter_length must be odd to have a middle frame, not {value}")
         return value
 
-    def build(self, in_features: int, num_outputs: int, prior: Tensor | None = None) -> TGM:
-        """Network with fresh weights.
-
-        Args:
-            in_features: Feature size D.
-            num_outputs: Logits per frame.
-            prior: (num_outputs,) log-odds that the logits have on average before training;
-                None: 0.
-        """
+    def build(
+        self,
+        in_features: int,
+        num_outputs: int,
+        prior: Tensor | None = None,
+        exclusive: bool = False,
+    ) -> TGM:
+        """Network with fresh weights; the arguments are explained in `sequence.models`."""
         return TGM(self, in_features, num_outputs, prior)
 
 
@@ -172,7 +176,7 @@ class SmoothingStack(nn.Module):
     def matrix(self, num_frames: int) -> Tensor:
         """(channels, T out, T in): the layers on a window of T frames, with padding in between."""
         filters = [layer() for layer in self.layers]
-        frames = torch.eye(num_frames, device=filters[0].device)[:, None]
+        frames = torch.eye(num_frames, device=filters[0].device, dtype=filters[0].dtype)[:, None]
         for layer_filters in filters:
             frames = F.conv1d(frames, layer_filters, padding=layer_filters.shape[2] // 2)
         return frames.permute(1, 2, 0)
@@ -286,45 +290,6 @@ def _empty_planes(blocks: Tensor, matrix: Tensor) -> Tensor:
 def _parts(num_blocks: int, at_once: int) -> list[slice]:
     starts = range(0, num_blocks, at_once)
     return [slice(start, min(start + at_once, num_blocks)) for start in starts]
-
-
-class MaskedBatchNorm(nn.Module):
-    """Batch normalisation whose statistics come from real frames only.
-
-    Otherwise as `torch.nn.BatchNorm1d` with its default momentum and epsilon.
-    """
-
-    momentum, epsilon = 0.1, 1e-5
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, num_outputs: int, prior: Tensor | None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(num_outputs))
-        start = torch.zeros(num_outputs) if prior is None else prior.detach().float().clone()
-        self.bias = nn.Parameter(start)
-        self.register_buffer("running_mean", torch.zeros(num_outputs))
-        self.register_buffer("running_var", torch.ones(num_outputs))
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, O) with mask (B, T) -> (B, T, O) float32."""
-        logits = logits.float()
-        mean, variance = self.running_mean, self.running_var
-        if self.training:
-            mean, variance = self._measure(logits, mask)
-        return (logits - mean) * torch.rsqrt(variance + self.epsilon) * self.weight + self.bias
-
-    def _measure(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of this batch's real frames; they also move the running ones."""
-        real = mask[..., None].to(logits.dtype)
-        count = real.sum().clamp_min(1)
-        mean = (logits * real).sum(dim=(0, 1)) / count
-        variance = ((logits - mean) ** 2 * real).sum(dim=(0, 1)) / count
-        with torch.no_grad():
-            unbiased = variance * count / (count - 1).clamp_min(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
-        return mean, variance
 
 
 class Head(nn.Module):

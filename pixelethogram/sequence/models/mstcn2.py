@@ -1,0 +1,77 @@
+"""MS-TCN++: a first answer that sees near and far in every layer, then refinements as in MS-TCN.
+
+Li et al., "MS-TCN++: Multi-Stage Temporal Convolutional Network for Action Segmentation", 2020.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from pixelethogram.sequence.models.mstcn import DilatedStack, Refining, build_refinements
+from pixelethogram.sequence.models.time_conv import TimeConv
+
+
+class MSTCN2Config(BaseModel):
+    """Settings of MS-TCN++; 925,972 parameters for 1024 features and 5 outputs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    default_smoothness: ClassVar[float] = 0.15
+    paper: ClassVar[str] = "Li et al. 2020"
+
+    name: Literal["mstcn2"] = "mstcn2"
+    """Entry of the table of sequence models."""
+    hidden: int = Field(default=64, ge=1)
+    """Channels of every layer."""
+    num_first_layers: int = Field(default=11, ge=1)
+    """Layers of the first answer; each has taps both near and up to 2 ** (this − 1) frames off."""
+    num_layers: int = Field(default=10, ge=1)
+    """Layers per refinement; the last one has taps 2 ** (num_layers − 1) frames apart."""
+    num_refinements: int = Field(default=3, ge=0)
+    """Answers after the first one."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Chance that a channel of a frame is dropped in a residual layer."""
+    causal: bool = False
+    """See the frame and those before it only, as a live system does."""
+
+    def build(
+        self,
+        in_features: int,
+        num_outputs: int,
+        prior: Tensor | None = None,
+        exclusive: bool = False,
+    ) -> Refining:
+        """Network with fresh weights; the arguments are explained in `sequence.models`."""
+        farthest = self.num_first_layers - 1
+        layers = [
+            DualDilatedResidual(
+                self.hidden, (2**layer, 2 ** (farthest - layer)), self.dropout, self.causal
+            )
+            for layer in range(self.num_first_layers)
+        ]
+        first = DilatedStack(self.hidden, in_features, layers, num_outputs, prior)
+        return Refining(first, build_refinements(self, num_outputs, prior), exclusive)
+
+
+class DualDilatedResidual(nn.Module):
+    """Two dilated convolutions side by side, linear layer, ReLU, dropout, added to the input."""
+
+    def __init__(
+        self, hidden: int, dilations: tuple[int, int], dropout: float, causal: bool
+    ) -> None:
+        super().__init__()
+        convs = [
+            TimeConv(hidden, hidden, 3, dilation=dilation, causal=causal) for dilation in dilations
+        ]
+        self.convs = nn.ModuleList(convs)
+        self.mix = nn.Linear(2 * hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.reach = max(conv.reach for conv in convs)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        both = torch.cat([conv(frames) for conv in self.convs], dim=2)
+        return frames + self.dropout(torch.relu(self.mix(both)))
