@@ -1,7 +1,8 @@
-"""The features stage: clips and labels in, a run with a two-stream network out.
+"""The features stage: clips and labels in, a run with a network that sees behaviors out.
 
 Phases (paper, Methods: Feature extractors, Training): the spatial stream alone, the flow stream
-alone, then both on the fused logit. The flow network is frozen throughout.
+alone, then both on the fused logit; `external` has only the first. The flow network is frozen
+throughout.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +20,23 @@ from torch import Tensor, nn
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FeaturesConfig, TrainConfig
-from pixelethogram.features.models.start_weights import load_start_weights
-from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.external import External
+from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
+from pixelethogram.start_weights.load import load_features_weights, record_start
+from pixelethogram.start_weights.naming import name_run_outputs
+from pixelethogram.start_weights.penalty import start_penalty
+from pixelethogram.start_weights.report import StartReport
 from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
 from pixelethogram.training.fit import drop_checkpoints, fit
-from pixelethogram.training.losses import decayed_parameters, l2_sp
+from pixelethogram.training.layout import to_channels_last
+from pixelethogram.training.losses import decayed_parameters
 
-Phase = Literal["spatial", "flow", "joint"]
 JOINT_LEARNING_RATE = 0.1  # share of the learning rate in the joint phase
 
 
@@ -79,12 +85,12 @@ def train_features(
         clip_length=config.flow.model.clip_length,
     )
     model.set_head_bias(target.prior)
-    report = load_start_weights(model, settings.start_weights)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parameters = dict(model.named_parameters())
-    start = {parameters[name]: tensor.to(device) for name, tensor in report.reference.items()}
+    report = _load_start(model, settings, run, progress)
+    model.to(device)
+    to_channels_last(model)
+    start = record_start(run, report, model, progress)
     results: dict[str, Any] = {}
-    for phase in get_args(Phase):
+    for phase in model.phases:
         if steps := getattr(settings.phases, phase):
             results[phase] = _train_phase(
                 run,
@@ -98,15 +104,15 @@ def train_features(
                 device=device,
                 progress=progress,
             )
-    about_start = {name: list(getattr(report, name)) for name in ("matched", "adapted", "new")}
-    finish_run(run, model.cpu().state_dict(), {"phases": results, "start_weights": about_start})
-    for phase in results:
-        (run.checkpoints / f"{phase}.pt").unlink()
+    about = {"phases": results, "start_weights": report.to_dict()}
+    finish_run(run, model.cpu().state_dict(), about)
+    for name in results:
+        (run.checkpoints / f"{name}.pt").unlink()
     return run
 
 
-def load_features(run: Run, flow: nn.Module) -> TwoStream:
-    """The two-stream network of a finished run, in eval mode on the CPU."""
+def load_features(run: Run, flow: nn.Module) -> FeaturesNetwork:
+    """The network of a finished run, in eval mode on the CPU."""
     zeros = (0.0, 0.0, 0.0)
     config = run.config
     num_outputs = len(run.behaviors) + run.exclusive
@@ -125,16 +131,7 @@ def predict_clips(
     if model.training:
         with torch.no_grad():
             clips = augment(clips)
-    return [phase_logits(model, clips, phase)]  # type: ignore[arg-type]
-
-
-def phase_logits(model: TwoStream, clips: Tensor, phase: Phase) -> Tensor:
-    """Logits (B, O) of the stream that a phase trains, or of both fused."""
-    if phase == "spatial":
-        return model.spatial.forward_head(model.spatial_features(clips))
-    if phase == "flow":
-        return model.motion.forward_head(model.motion_features(clips))
-    return model(clips)
+    return [model.phase_logits(clips, phase)]  # type: ignore[operator]
 
 
 def stratified_frames(
@@ -180,10 +177,20 @@ def scored_frames(
     ]
 
 
+def _load_start(
+    model: FeaturesNetwork, settings: FeaturesConfig, run: Run, progress: Progress
+) -> StartReport:
+    """Fill the network; `external` has a setting of its own for that."""
+    if isinstance(model, External):
+        reference = model.load_start_weights()
+        return StartReport(matched=tuple(reference), reference=reference)
+    return load_features_weights(model, settings, name_run_outputs(run), progress)
+
+
 def _train_phase(
     run: Run,
     data: FeaturesData,
-    model: TwoStream,
+    model: FeaturesNetwork,
     phase: Phase,
     steps: int,
     target: Target,
@@ -212,10 +219,11 @@ def _train_phase(
         penalty=_l2_sp_penalty(model, phase, start, settings),
     )
     folder = run.checkpoints / phase
+    whole = model.needs_clips(phase)
     result = fit(
         task,
-        data.train.with_length(1) if phase == "spatial" else data.train,
-        data.val.with_length(1) if phase == "spatial" else data.val,
+        data.train if whole else data.train.with_length(1),
+        data.val if whole else data.val.with_length(1),
         _phase_config(settings.train, phase, steps),
         GOAL,
         folder=folder,
@@ -241,35 +249,25 @@ def _phase_config(train: TrainConfig, phase: Phase, steps: int) -> TrainConfig:
     return train.model_copy(update={"steps": steps, "learning_rate": rate})
 
 
-def _phase_modules(model: TwoStream, phase: Phase) -> list[nn.Module]:
-    streams = {
-        "spatial": [model.spatial],
-        "flow": [model.motion],
-        "joint": [model.spatial, model.motion],
-    }
-    return cast("list[nn.Module]", streams[phase])
-
-
 def _phase_parameters(model: nn.Module, phase: Phase) -> list[nn.Parameter]:
-    modules = _phase_modules(model, phase)  # type: ignore[arg-type]
+    modules = model.phase_modules(phase)  # type: ignore[operator]
     return [parameter for module in modules for parameter in module.parameters()]
 
 
 def _l2_sp_penalty(
-    model: TwoStream, phase: Phase, start: dict[nn.Parameter, Tensor], settings: FeaturesConfig
+    model: FeaturesNetwork,
+    phase: Phase,
+    start: dict[nn.Parameter, Tensor],
+    settings: FeaturesConfig,
 ) -> Callable[[nn.Module], Tensor]:
-    """L2-SP of the streams that learn in this phase, on the parameters of `model` itself."""
+    """L2-SP of what learns in this phase, on the parameters of `model` itself."""
     learning = [
         parameter
-        for module in _phase_modules(model, phase)
+        for module in model.phase_modules(phase)
         for parameter in decayed_parameters(module)
     ]
-    matched = {parameter: start[parameter] for parameter in learning if parameter in start}
-    others = [parameter for parameter in learning if parameter not in matched]
 
     def penalty(_: nn.Module) -> Tensor:
-        if not matched:  # without start weights: plain L2 at the weaker strength
-            return l2_sp({}, others, beta=settings.l2sp_start)
-        return l2_sp(matched, others, alpha=settings.l2sp_start, beta=settings.l2sp_new)
+        return start_penalty(learning, start, alpha=settings.l2sp_start, beta=settings.l2sp_new)
 
     return penalty

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from pixelethogram.config import Config, load_config
 from pixelethogram.features import train as train_module
+from pixelethogram.features.models import resnet3d
 from pixelethogram.features.train import (
     FeaturesData,
     load_features,
-    phase_logits,
     scored_frames,
     stratified_frames,
     train_features,
@@ -28,7 +28,7 @@ from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.proxy import ProxyFile
 from pixelethogram.progress import SilentProgress
-from pixelethogram.runs import Run, start_run
+from pixelethogram.runs import Run, read_yaml, start_run
 from pixelethogram.training.classifier import best_macro_f1, build_target, to_probabilities
 from pixelethogram.training.fit import FitResult
 
@@ -110,6 +110,7 @@ class FakeFit:
         self.names: list[str] = []
         self.rates: list[float] = []
         self.steps: list[int] = []
+        self.lengths: list[tuple[int, int]] = []
         self.penalties: list[float] = []
         self.models: list[dict[str, Tensor]] = []
 
@@ -118,6 +119,8 @@ class FakeFit:
         self.names.append(options["name"].removeprefix("train features, "))
         self.rates.append(settings.learning_rate)
         self.steps.append(settings.steps)
+        train, val = (len(dataset[0]["clip"]) for dataset in args[:2])
+        self.lengths.append((train, val))
         self.models.append(copy.deepcopy(task.network.state_dict()))
         self.penalties.append(task._penalty(task.network).item())
         with torch.no_grad():
@@ -153,6 +156,26 @@ class TestPhases:
         train(run, config, data)
         assert fake_fit.names == ["spatial", "flow", "joint"]
         assert fake_fit.steps == [2, 7, 9]
+
+    def test_the_spatial_phase_reads_one_frame_where_one_is_enough(
+        self, data: FeaturesData, fake_fit: FakeFit, tmp_path: Path
+    ) -> None:
+        train(*start(tmp_path), data)
+        assert fake_fit.lengths == [(1, 1), (11, 11), (11, 11)]
+
+    def test_the_spatial_phase_reads_whole_clips_for_a_network_that_sees_them(
+        self,
+        data: FeaturesData,
+        fake_fit: FakeFit,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(resnet3d, "LAYERS", ((8, 1, 1), (8, 1, 2), (8, 1, 2), (8, 1, 2)))
+        monkeypatch.setattr(resnet3d, "FIRST_CHANNELS", 8)
+        run, config = start(tmp_path, "features.model.name=resnet3d_34")
+        train(run, config, data)
+        assert fake_fit.lengths == [(11, 11)] * 3
+        assert load_features(run, build_flow())(torch.rand(2, 3, 11, 32, 32)).shape == (2, 2)
 
     def test_the_joint_phase_learns_at_a_tenth_of_the_rate(
         self, data: FeaturesData, fake_fit: FakeFit, tmp_path: Path
@@ -233,6 +256,24 @@ class TestStartWeights:
             [beta / 2 * head("spatial", 0), beta / 2 * head("motion", 1), joint], rel=1e-3
         )
 
+    def test_l2_sp_pulls_all_of_a_run_to_its_start_heads_too(
+        self, data: FeaturesData, fake_fit: FakeFit, tmp_path: Path
+    ) -> None:
+        strengths = ("features.l2sp_start=0.5", "features.l2sp_new=0.25")
+        first = train(*start(tmp_path, *strengths), data)
+        fake_fit.models.clear()
+        fake_fit.penalties.clear()
+        train(*start(tmp_path, *strengths, f"features.start_weights={first.folder}"), data)
+        weights, begun = first.load_weights(), fake_fit.models[0]
+        assert [name for name in weights if not torch.equal(weights[name], begun[name])] == []
+        kernels = [
+            tensor.numel()
+            for name, tensor in begun.items()
+            if name.startswith(("spatial.", "motion.")) and tensor.ndim > 1
+        ]
+        drift = 0.5 / 2 * 0.1**2 * sum(kernels)  # in two phases, each kernel was moved by 0.1
+        assert fake_fit.penalties == pytest.approx([0, 0, drift], rel=1e-3)
+
     def test_both_streams_start_from_the_file_and_the_run_says_so(
         self, data: FeaturesData, fake_fit: FakeFit, resnet_file: Path, tmp_path: Path
     ) -> None:
@@ -242,8 +283,10 @@ class TestStartWeights:
         for stream in ("spatial", "motion"):
             name = f"{stream}.backbone.layer1.0.conv1.weight"
             assert torch.equal(fake_fit.models[0][name], weights)
-            assert name in run.results["start_weights"]["matched"]
-        assert run.results["start_weights"]["adapted"] == ["motion.backbone.conv1.weight"]
+            assert name in read_yaml(run.folder / "start_weights.yaml")["matched"]
+        about = run.results["start_weights"]
+        assert about["adapted"] == {"motion.backbone.conv1.weight": "3 -> 20 channels"}
+        assert (about["network"], about["new"]) == ("resnet18", 4)
 
 
 @pytest.mark.usefixtures("small_streams")
@@ -278,7 +321,7 @@ class TestTraining:
         clips = to_float(torch.stack([data.val[i]["clip"] for i in range(len(data.val))]))
         labels = torch.stack([data.val[i]["labels"] for i in range(len(data.val))]).numpy()
         with torch.no_grad():
-            probabilities = to_probabilities(phase_logits(model, clips, "spatial"), False).numpy()
+            probabilities = to_probabilities(model.phase_logits(clips, "spatial"), False).numpy()
         target = build_target(labels, BEHAVIORS, False, 0.25)
         assert best_macro_f1(labels, probabilities, target) == 1.0
 
@@ -339,6 +382,78 @@ class TestTraining:
         assert run.results["phases"] == whole.results["phases"]
         expected, found = whole.load_weights(), run.load_weights()
         assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
+class FrameMeans(nn.Module):
+    """How bright each frame is, in each of three colors."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return clips.mean(dim=[3, 4]).flatten(1)
+
+
+class TestExternal:
+    """A network from elsewhere in the place of the two streams."""
+
+    @pytest.fixture
+    def overrides(self, tmp_path: Path) -> tuple[str, ...]:
+        batch = torch.export.Dim("batch")
+        clips = (torch.rand(2, 3, 11, 16, 16),)
+        program = torch.export.export(FrameMeans(), clips, dynamic_shapes=({0: batch},))
+        torch.export.save(program, tmp_path / "encoder.pt2")
+        return (
+            "features.model.name=external",
+            f"features.model.source={tmp_path / 'encoder.pt2'}",
+            "features.model.height=16",
+            "features.model.width=16",
+            "features.phases.spatial=30",
+            "features.train.validate_every=10",
+            "features.train.learning_rate=0.1",
+        )
+
+    def test_a_head_on_it_learns_what_a_frame_shows(
+        self, data: FeaturesData, overrides: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        run, config = start(tmp_path / "runs", *overrides)
+        train(run, config, data)
+        assert list(run.results["phases"]) == ["spatial"]
+        assert run.results["phases"]["spatial"]["best"]["val_f1"] >= 0.95
+        assert run.load_weights()["head.weight"].shape == (2, 33)
+
+    def test_it_is_loaded_with_its_head(
+        self, data: FeaturesData, overrides: tuple[str, ...], fake_fit: FakeFit, tmp_path: Path
+    ) -> None:
+        run, config = start(tmp_path / "runs", *overrides)
+        train(run, config, data)
+        assert fake_fit.names == ["spatial"]
+        assert fake_fit.lengths == [(11, 11)]
+        assert fake_fit.rates == [0.1]
+        model = load_features(run, build_flow())
+        assert not model.training
+        bias = run.load_weights()["head.bias"]
+        features = torch.zeros(1, 33)
+        with torch.no_grad():
+            assert torch.equal(model.forward_head(features)[0], bias)
+
+    def test_start_weights_of_a_named_network_are_what_it_is_pulled_to(
+        self, data: FeaturesData, fake_fit: FakeFit, tmp_path: Path
+    ) -> None:
+        from torchvision.models.video import mc3_18
+
+        torch.save(mc3_18().state_dict(), tmp_path / "mc3_18.pth")
+        run, config = start(
+            tmp_path / "runs",
+            "features.model.name=external",
+            "features.model.source=mc3_18",
+            f"features.model.weights={tmp_path / 'mc3_18.pth'}",
+            "features.model.height=16",
+            "features.model.width=16",
+            "features.l2sp_start=0.5",
+            "features.l2sp_new=0.25",
+        )
+        train(run, config, data)
+        head = fake_fit.models[0]["head.weight"].square().sum().item()
+        assert fake_fit.penalties == pytest.approx([0.25 / 2 * head], rel=1e-4)
+        assert "encoder.stem.0.weight" in read_yaml(run.folder / "start_weights.yaml")["matched"]
 
 
 class TestFrames:
