@@ -49,7 +49,7 @@ app = typer.Typer(
 
 ProjectArgument = Annotated[Path, typer.Argument(help="Project folder.", metavar="PROJECT")]
 PresetOption = Annotated[
-    str | None, typer.Option(help="Named settings, e.g. fast.", metavar="NAME")
+    str | None, typer.Option(help="Named settings: fast, medium or slow.", metavar="NAME")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -195,7 +195,7 @@ def train(
     """Train a stage on the labelled videos; `all` ends with an ethogram of every video."""
     from pixelethogram import pipeline
 
-    job = _open_job(project, preset, set_, device, resume=resume, json=json)
+    job = _open_job(project, preset, set_, device, resume=resume, json=json, training=True)
     if dry_run:
         if stage is StageOrAll.all:
             tried = pipeline.try_all(job)
@@ -211,6 +211,7 @@ def train(
     if run.stage == "sequence":
         _show_scores(job, json)
     else:
+        _show_start_weights(run.results["start_weights"], json)
         _print_json({"run": run.id, "folder": str(run.folder), "results": run.results}, json)
 
 
@@ -256,6 +257,19 @@ def evaluate(project: ProjectArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
+def models(json: JsonOption = False) -> None:
+    """List every network: size, work per frame of 256 x 256 pixels, frames it sees, paper."""
+    from pixelethogram.catalogue import COLUMNS, list_networks
+    from pixelethogram.terminal import build_console, build_table
+
+    networks = list_networks()
+    for stage in dict.fromkeys(network.stage for network in networks):
+        rows = [network.to_row() for network in networks if network.stage == stage]
+        build_console(json=json).print(build_table(stage, COLUMNS, rows))
+    _print_json({"networks": [vars(network) for network in networks]}, json)
+
+
+@app.command()
 def settings(
     section: Annotated[str, typer.Argument(help="e.g. frames or features.train")] = "",
 ) -> None:
@@ -293,15 +307,18 @@ def _open_job(
     *,
     resume: bool = True,
     json: bool = False,
+    training: bool = False,
 ) -> Job:
     from pixelethogram.config import load_config
     from pixelethogram.pipeline import Job
     from pixelethogram.project import Project
+    from pixelethogram.start_weights.adopt import load_adopted_config
     from pixelethogram.terminal import build_console, build_progress
     from pixelethogram.training.device import choose_device
 
     opened = Project(project)
-    config = load_config(preset, opened.settings, overrides or ())
+    load = load_adopted_config if training else load_config
+    config = load(preset, opened.settings, overrides or ())
     progress = build_progress(build_console(json=json))
     return Job(opened, config, choose_device(device), progress, resume)
 
@@ -336,6 +353,16 @@ def _predict_new(
     )
     _print_json({"run": models.run.id, "videos": [result.to_dict() for result in results]}, json)
     _exit_partly([result.source for result in results if result.status == "failed"])
+
+
+def _show_start_weights(about: dict[str, Any], json: bool) -> None:
+    from pixelethogram.start_weights.report import table_rows
+    from pixelethogram.terminal import build_console, build_table
+
+    if about["kind"]:
+        title = f"start weights ({about['network']})"
+        table = build_table(title, ["", "tensors", "which"], table_rows(about))
+        build_console(json=json).print(table)
 
 
 def _show_scores(job: Job, json: bool) -> None:

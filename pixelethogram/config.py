@@ -1,13 +1,12 @@
 """Every setting of the pipeline on one page, in the order in which data flows.
 
-Layers, later wins: defaults < preset (`configs/*.yaml`) < `project.yaml: settings` <
-`--set KEY=VALUE`.
+Layers, later wins: defaults, or what start weights were trained with < preset (`configs/*.yaml`) <
+`project.yaml: settings` < `--set KEY=VALUE`.
 The text under a field is its only documentation; `pixelethogram settings` prints it.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -16,13 +15,23 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pixelethogram.errors import UsageError
+from pixelethogram.features.models import MODELS as FEATURES_MODELS
+from pixelethogram.features.models import FeaturesModelConfig
 from pixelethogram.features.models.resnet import ResNet18Config
+from pixelethogram.flow.models import MODELS as FLOW_MODELS
+from pixelethogram.flow.models import FlowModelConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
-from pixelethogram.sequence.models.linear import LinearConfig
-from pixelethogram.sequence.models.lstm import LSTMConfig
+from pixelethogram.sequence.models import SequenceModelConfig
 from pixelethogram.sequence.models.tgm import TGMConfig
-from pixelethogram.settings import describe_settings, fill_gaps, merge_layers
+from pixelethogram.settings import (
+    describe_settings,
+    fill_gaps,
+    merge_layers,
+    network_names,
+    suggest_key,
+    to_key,
+)
 
 
 def _read_none(value: Any) -> Any:
@@ -32,6 +41,7 @@ def _read_none(value: Any) -> Any:
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OptionalInt = Annotated[int | None, BeforeValidator(_read_none)]
+OptionalFloat = Annotated[float | None, BeforeValidator(_read_none)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -130,6 +140,10 @@ class FlowLossConfig(Settings):
 
     smoothness: tuple[float, float, float] = (0.01, 0.02, 0.04)
     """Weight of flow smoothness per scale."""
+    smoothness_factor: OptionalFloat = Field(None, ge=0)
+    """Factor on all of `smoothness`; none: the network's own, 0.25 for 3-D ones, 1 for others."""
+    sparsity: OptionalFloat = Field(None, ge=0)
+    """Weight of the mean flow; none: the network's own, 0.05 for 3-D ones, 0 for others."""
     ssim: float = Field(1.0, ge=0)
     """Weight of structural dissimilarity."""
     mask: bool = True
@@ -139,14 +153,21 @@ class FlowLossConfig(Settings):
 class FlowConfig(Settings):
     """The flow stage: optic flow without labels."""
 
-    model: TinyMotionNetConfig = TinyMotionNetConfig()
+    model: FlowModelConfig = Field(TinyMotionNetConfig(), discriminator="name")
     """Network."""
     loss: FlowLossConfig = FlowLossConfig()
     """Weights of the loss."""
+    start_weights: str = "none"
+    """`none` starts at random; else the folder of a flow or features run, or a file of weights: of
+    ours, or a DeepEthogram checkpoint."""
     weight_decay: float = Field(1e-5, ge=0)
-    """L2 strength on convolution weights."""
+    """L2 strength on convolution weights; with start weights the pull towards those."""
+    l2sp_new: float = Field(1e-3, ge=0)
+    """With start weights: pull of weights that have none towards zero (L2-SP beta)."""
     validation_clips: int = Field(200, ge=1)
     """Fixed clips that the validation loss is computed on."""
+    crop: float = Field(0.5, gt=0, le=1)
+    """Share of height and width that training clips are cut to, mostly where something moves."""
     augment: AugmentConfig = AugmentConfig(grayscale=0.0)
     """Random changes of training clips."""
     train: TrainConfig = TrainConfig(steps=10_000, validate_every=1000)
@@ -157,7 +178,7 @@ class PhaseSteps(Settings):
     """Most steps of each phase of features training; 0 skips the phase."""
 
     spatial: int = Field(8000, ge=0)
-    """The spatial stream alone."""
+    """The spatial stream alone; all of the training of network `external`."""
     flow: int = Field(8000, ge=0)
     """The flow stream alone."""
     joint: int = Field(4000, ge=0)
@@ -178,10 +199,12 @@ class ClassifierLossConfig(Settings):
 class FeaturesConfig(Settings):
     """The features stage: a spatial and a flow stream, one vector per frame."""
 
-    model: ResNet18Config = ResNet18Config()
-    """Backbone of both streams."""
+    model: FeaturesModelConfig = Field(ResNet18Config(), discriminator="name")
+    """Network."""
     start_weights: str = "torchvision"
-    """`torchvision` downloads ImageNet weights, `none` starts at random; else a state-dict file."""
+    """`torchvision` downloads ImageNet weights, `none` starts at random; else the folder of a
+    features run, or a file of weights: of a backbone, of ours, or a DeepEthogram checkpoint.
+    Network `external` has `weights` of its own instead."""
     loss: ClassifierLossConfig = ClassifierLossConfig()
     """Focal loss."""
     l2sp_start: float = Field(1e-5, ge=0)
@@ -202,22 +225,26 @@ class FeaturesConfig(Settings):
     """Frames per step of extraction."""
 
 
-SequenceModelConfig = Annotated[TGMConfig | LinearConfig | LSTMConfig, Field(discriminator="name")]
-
-
 class SequenceConfig(Settings):
     """The sequence stage: temporal context over cached features."""
 
-    model: SequenceModelConfig = TGMConfig()
+    model: SequenceModelConfig = Field(TGMConfig(), discriminator="name")
     """Network."""
+    start_weights: str = "none"
+    """`none` starts at random; else the folder of a sequence run, or a file of weights: of ours, or
+    a DeepEthogram checkpoint (`tgmj`)."""
     window_frames: int = Field(180, ge=2)
     """Frames per training window."""
     loss: ClassifierLossConfig = ClassifierLossConfig()
     """Focal loss."""
-    smoothness: float = Field(0.0, ge=0)
-    """Weight of the truncated squared difference of neighbouring log-probabilities (MS-TCN)."""
+    smoothness: OptionalFloat = Field(None, ge=0)
+    """Weight, per frame, of the truncated squared difference of neighbouring log-probabilities
+    (MS-TCN); none takes the network's own: 0.15 for mstcn, mstcn2 and asformer, else 0."""
     weight_decay: float = Field(0.01, ge=0)
     """L2 strength on weight matrices."""
+    ensemble_folds: int = Field(1, ge=1)
+    """From 2: train and val are divided into so many folds, one model is trained without each of
+    them, and the mean of their logits predicts; 1 trains one model on train."""
     train: TrainConfig = TrainConfig(
         steps=3000, validate_every=100, schedule="plateau", patience=5, warmup_steps=0, workers=0
     )
@@ -264,6 +291,8 @@ def load_config(
     preset: str | None = None,
     project_settings: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
+    *,
+    adopted: Mapping[str, Any] | None = None,
 ) -> Config:
     """Settings after all layers.
 
@@ -271,6 +300,7 @@ def load_config(
         preset: Name of a YAML in `configs/`; none means the defaults.
         project_settings: The `settings` of project.yaml.
         overrides: `KEY=VALUE` texts; the value is read as YAML.
+        adopted: Takes the place of defaults; every layer wins over it.
 
     Raises:
         UsageError: An unknown preset, key or value; names the key and the nearest one.
@@ -287,10 +317,10 @@ def load_config(
         "project.yaml: settings": project_settings or {},
         "--set": changes,
     }
-    merged: dict[str, Any] = {}
+    merged = network_names(Config())
     for where, layer in layers.items():
         merged = merge_layers(merged, layer)
-        config = parse_config(merged, where)
+        config = parse_config(merge_layers(adopted or {}, merged), where)
     return config
 
 
@@ -354,34 +384,12 @@ def _read_value(override: str, text: str) -> Any:
 
 def _explain(error: ValidationError, where: object) -> UsageError:
     first = error.errors()[0]
-    key = _dotted([str(part) for part in first["loc"]])
+    key = to_key(first["loc"], {*FLOW_MODELS, *FEATURES_MODELS, *SEQUENCE_MODELS})
     if first["type"] == "extra_forbidden":
-        return UsageError(f"there is no setting {key}", where=where, do=_nearest(key))
+        remedy = suggest_key(key, [row[0] for row in setting_rows()])
+        return UsageError(f"there is no setting {key}", where=where, do=remedy)
     return UsageError(
         f"setting {key} = {first['input']!r} is not valid: {first['msg']}",
         where=where,
         do=f"see: pixelethogram settings {key}",
-    )
-
-
-def _nearest(key: str) -> str:
-    """What to do about a key that does not exist."""
-    rows = [row[0].split(".") for row in setting_rows()]
-    known = {".".join(parts[:end]) for parts in rows for end in range(1, len(parts) + 1)}
-    if key in known:  # but not of the network that was chosen
-        return f"see which network has it: pixelethogram settings {key}"
-    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else "list them with: pixelethogram settings"
-
-
-def _dotted(location: Sequence[str]) -> str:
-    """Key of a setting from pydantic's location.
-
-    That has a network's name after `model`, and a position behind a list.
-    """
-    before = ("", *location)
-    return ".".join(
-        part
-        for previous, part in zip(before, location, strict=False)
-        if not (part.isdigit() or (previous == "model" and part in SEQUENCE_MODELS))
     )

@@ -105,9 +105,13 @@ def _packages() -> Finding:
 
 
 def _memory() -> Finding:
-    pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    gigabytes = pages * os.sysconf("SC_PAGE_SIZE") / 1e9 if pages else 0.0
-    return Finding("memory", f"{gigabytes:.0f} GB, {os.cpu_count()} cores" if pages else "unknown")
+    try:
+        from pixelethogram.training.device import machine_memory
+    except BROKEN_IMPORT as error:
+        return Finding("memory", "unknown", f"mend torch first ({error})")
+    memory = machine_memory("cpu")
+    size = f"{memory.total / 1e9:.0f} GB" if memory else "unknown size"
+    return Finding("memory", f"{size}, {os.cpu_count()} cores")
 
 
 def _disk() -> Finding:

@@ -27,6 +27,7 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
 from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
+from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.train import load_features
 from pixelethogram.flow.train import load_flow
 from pixelethogram.frames.source import find_recordings, open_frames
@@ -48,7 +49,7 @@ class PipelineModels:
 
     run: Run
     config: Config
-    features: nn.Module
+    features: FeaturesNetwork
     sequence: nn.Module
     decision: Decision
     device: str

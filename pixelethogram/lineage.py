@@ -82,6 +82,8 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         }
     if stage == "sequence":  # its results hold thresholds and bout lengths
         sections.append("ethogram")
+        if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
+            inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
     inputs["settings"] = {name: settings[name] for name in sections}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

@@ -14,13 +14,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pixelethogram.cached_features import (
+    list_features,
+    predict_cached,
+    predict_unlearned,
+    read_features,
+)
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
@@ -32,11 +38,13 @@ from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.train import load_features
 from pixelethogram.flow.train import load_flow
 from pixelethogram.lineage import PARENT, find_broken_off, find_up_to_date, start_stage
+from pixelethogram.memory_plan import announce_memory
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run
-from pixelethogram.sequence.train import load_sequence
+from pixelethogram.sequence.ensemble import folds_from_dict
+from pixelethogram.sequence.train import load_ensemble, load_sequence
 from pixelethogram.splits import solve_splits
-from pixelethogram.stages import Job, predict_cached, read_features, reload_stage, run_stage
+from pixelethogram.stages import Job, reload_stage, run_stage
 from pixelethogram.store import ArrayReader, ArrayWriter, array_file
 from pixelethogram.training.classifier import to_probabilities
 
@@ -66,6 +74,7 @@ def train_all(job: Job) -> Run:
 def train_stage(job: Job, stage: Stage) -> Run:
     """Train one stage; a long training is tried with two steps first."""
     split_project(job)
+    announce_memory(job, stage)
     run = find_broken_off(job.project, job.config, stage) if job.resume else None
     if run is not None:
         job.progress.message(f"going on with {stage} run {run.id}")
@@ -193,9 +202,12 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
     labels = {name: ethograms[name].values for name in ethograms if name in judged}
     videos = [job.project.video(name) for name in labels]
     found: dict[str, dict[str, np.ndarray]] = {
-        "sequence": {video.name: read_probabilities(video, run) for video in videos}
+        "sequence": _read_unlearned(videos, run, features_run)
     }
+    arrays = {name for video in videos for name in list_features(video, features_run)}
     for name, array in FEATURES_LOGITS.items():
+        if array not in arrays:  # a network that does not have two streams
+            continue
         found[name] = {
             video.name: _logits_to_probabilities(
                 read_features(video, features_run, array), run.exclusive
@@ -232,6 +244,18 @@ def read_probabilities(video: Video, run: Run) -> np.ndarray:
         )
     with ArrayReader(path, video.num_frames) as arrays:
         return arrays.read("probabilities")
+
+
+def _read_unlearned(videos: Sequence[Video], run: Run, features_run: Run) -> dict[str, np.ndarray]:
+    """Probabilities (T, K) per video to be judged; those of an ensemble's members are made anew."""
+    if run.config.sequence.ensemble_folds == 1:
+        return {video.name: read_probabilities(video, run) for video in videos}
+    model = load_ensemble(run)
+    left_out = model.pair(folds_from_dict(run.results["folds"]))
+    return {
+        video.name: predict_unlearned(video, features_run, model, left_out, exclusive=run.exclusive)
+        for video in videos
+    }
 
 
 def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -6,8 +6,9 @@ A *network* is a model with a field `name`; a field that takes several is chosen
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -48,6 +49,48 @@ def fill_gaps(defaults: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(default, BaseModel) and isinstance(value, Mapping):
             filled[name] = fill_gaps(default, value)
     return filled
+
+
+def network_names(defaults: BaseModel) -> dict[str, Any]:
+    """The name of every network below `defaults`: the layer that all others are put over.
+
+    A layer that gives another name then drops settings of the default network, although these need
+    no name.
+    """
+    names: dict[str, Any] = {}
+    for name, default in defaults:
+        if isinstance(default, BaseModel):
+            names[name] = network_names(default)
+        elif name == "name":
+            names[name] = default
+    return names
+
+
+def to_key(location: Sequence[str | int], networks: Collection[str]) -> str:
+    """Key of a setting from pydantic's location of a mistake.
+
+    That has a network's name after `model`, and a position behind a list.
+
+    Example:
+        >>> to_key(("a", "model", "oven", "trays", 0), {"oven"})
+        'a.model.trays'
+    """
+    before = ("", *location)
+    return ".".join(
+        str(part)
+        for previous, part in zip(before, location, strict=False)
+        if not (str(part).isdigit() or (previous == "model" and part in networks))
+    )
+
+
+def suggest_key(key: str, keys: Iterable[str]) -> str:
+    """What to do about a key that does not exist, given all those that do."""
+    rows = [each.split(".") for each in keys]
+    known = {".".join(parts[:end]) for parts in rows for end in range(1, len(parts) + 1)}
+    if key in known:  # but not of the network that was chosen
+        return f"see which network has it: pixelethogram settings {key}"
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "list them with: pixelethogram settings"
 
 
 def describe_settings(section: BaseModel, prefix: str = "") -> Iterator[Row]:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pixelethogram.cached_features import LeftOut, predict_unlearned, read_features
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.evaluation import evaluate, plot_evaluation
@@ -28,12 +30,24 @@ from pixelethogram.frames.statistics import Statistics, pool_statistics
 from pixelethogram.lineage import parent_of
 from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video
-from pixelethogram.runs import Run, Stage, finish_run, latest_run
+from pixelethogram.runs import Run, Stage, finish_run, read_yaml, write_yaml
+from pixelethogram.sequence.ensemble import (
+    Ensemble,
+    divide_folds,
+    folds_from_dict,
+    folds_to_dict,
+)
 from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.sequence.predict import predict_probabilities
-from pixelethogram.sequence.train import SequenceData, load_sequence, train_sequence
-from pixelethogram.store import ArrayReader, array_file
-from pixelethogram.training.fit import drop_checkpoints
+from pixelethogram.sequence.train import (
+    SequenceData,
+    Stretch,
+    drop_resumables,
+    folds_path,
+    load_sequence,
+    train_ensemble,
+    train_sequence,
+)
+from pixelethogram.splits import Segment
 
 Span = tuple[int, int, int]
 """Video number, start, stop."""
@@ -82,42 +96,6 @@ def prepare_proxies(job: Job, videos: Sequence[Video]) -> list[Path]:
     return paths
 
 
-def read_features(
-    video: Video, run: Run, name: str, start: int = 0, stop: int | None = None
-) -> np.ndarray:
-    """Rows `start` to `stop` of an array that extraction left.
-
-    Args:
-        video: A video of the project.
-        run: A features run of the project.
-        name: features, logits, spatial_logits or flow_logits.
-        start: First frame.
-        stop: Frame after the last; None reads to the end.
-
-    Raises:
-        InputError: The video has no features of this run yet.
-    """
-    path = array_file(video.folder, "features", run.id)
-    if not path.exists():
-        raise InputError(
-            f"{video.name} has no features of run {run.id}", where=path, do=_remedy(run)
-        )
-    with ArrayReader(path, video.num_frames) as arrays:
-        return arrays.read(name, start, stop)
-
-
-def predict_cached(
-    video: Video, features_run: Run, model: NormalizedSequence, *, exclusive: bool
-) -> np.ndarray:
-    """Probabilities (T, K) of a project video from its extracted features."""
-    return predict_probabilities(
-        model,
-        lambda start, stop: read_features(video, features_run, "features", start, stop),
-        video.num_frames,
-        exclusive=exclusive,
-    )
-
-
 def _train_flow(job: Job, run: Run) -> Run:
     videos = job.project.videos()
     if not videos:
@@ -163,25 +141,17 @@ def _train_features(job: Job, run: Run) -> Run:
 
 def _train_sequence(job: Job, run: Run) -> Run:
     features_run = parent_of(job.project, run)
-    videos, labels, spans = _labelled(job.project)
-    stretches = {
-        part: [
-            (
-                read_features(videos[number], features_run, "features", start, stop),
-                labels[number][start:stop],
-            )
-            for number, start, stop in spans[part]
-        ]
-        for part in ("train", "val")
-    }
-    data = SequenceData(
-        stretches["train"], stretches["val"], job.project.behaviors, job.project.exclusive
-    )
-    trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
+    videos, values, _ = _labelled(job.project)
+    labels = {video.name: each for video, each in zip(videos, values, strict=True)}
+    is_ensemble = job.config.sequence.ensemble_folds > 1
+    train = _train_ensemble if is_ensemble else _train_single
+    model, left_out, about = train(job, run, labels)
     evaluation = evaluate(
-        {video.name: values for video, values in zip(videos, labels, strict=True)},
+        labels,
         {
-            video.name: predict_cached(video, features_run, trained.model, exclusive=run.exclusive)
+            video.name: predict_unlearned(
+                video, features_run, model, left_out, exclusive=run.exclusive
+            )
             for video in videos
         },
         job.project.splits,
@@ -189,16 +159,84 @@ def _train_sequence(job: Job, run: Run) -> Run:
         exclusive=job.project.exclusive,
         settings=job.config.ethogram,
         seed=job.config.seed,
+        chosen_on=("train", "val") if is_ensemble else ("val",),
     )
-    results = {
-        "fit": trained.result.to_dict(),
-        "decision": evaluation.decision.to_dict(),
-        "scores": evaluation.to_dict(),
-    }
+    decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
     plot_evaluation(evaluation, run.folder / "scores.png")
-    finish_run(run, trained.model.state_dict(), results)
-    drop_checkpoints(run.checkpoints)
+    finish_run(run, model.state_dict(), {**about, **decision})
+    drop_resumables(run)
     return run
+
+
+def _train_single(
+    job: Job, run: Run, labels: Mapping[str, np.ndarray]
+) -> tuple[NormalizedSequence, LeftOut, dict[str, Any]]:
+    """Model trained on train and chosen on val, and what results.yaml says about it."""
+    splits = job.project.splits
+    data = SequenceData(
+        _read_stretches(job, run, labels, splits["train"]),
+        _read_stretches(job, run, labels, splits["val"]),
+        job.project.behaviors,
+        job.project.exclusive,
+    )
+    trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
+    return trained.model, [], {"fit": trained.result.to_dict()}
+
+
+def _train_ensemble(
+    job: Job, run: Run, labels: Mapping[str, np.ndarray]
+) -> tuple[Ensemble, LeftOut, dict[str, Any]]:
+    """Models trained on train and val without a fold each, and what results.yaml says."""
+    folds = _find_folds(job, run, labels)
+    stretches = [_read_stretches(job, run, labels, fold) for fold in folds]
+    data = [
+        SequenceData(
+            [each for other in stretches if other is not fold for each in other],
+            fold,
+            job.project.behaviors,
+            job.project.exclusive,
+        )
+        for fold in stretches
+    ]
+    trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
+    about = {"fit": trained.results, "folds": folds_to_dict(folds)}
+    return trained.model, trained.model.pair(folds), about
+
+
+def _find_folds(job: Job, run: Run, labels: Mapping[str, np.ndarray]) -> list[list[Segment]]:
+    """Folds of train and val; those of a broken-off run stay as they are."""
+    path = folds_path(run)
+    if path.is_file():
+        return folds_from_dict(read_yaml(path))
+    split, splits = job.config.split, job.project.splits
+    folds = divide_folds(
+        labels,
+        [each for part in ("train", "val") for each in splits[part] if each.video in labels],
+        job.project.behaviors,
+        num_folds=job.config.sequence.ensemble_folds,
+        guard_frames=split.guard_frames,
+        block_frames=split.block_frames,
+        seed=job.config.seed,
+    )
+    write_yaml(path, folds_to_dict(folds))
+    return folds
+
+
+def _read_stretches(
+    job: Job, run: Run, labels: Mapping[str, np.ndarray], segments: Sequence[Segment]
+) -> list[Stretch]:
+    """Features and labels of the segments of labelled videos."""
+    features_run = parent_of(job.project, run)
+    return [
+        (
+            read_features(
+                job.project.video(each.video), features_run, "features", each.start, each.stop
+            ),
+            labels[each.video][each.start : each.stop],
+        )
+        for each in segments
+        if each.video in labels
+    ]
 
 
 _TRAINERS: dict[Stage, Callable[[Job, Run], Run]] = {
@@ -268,12 +306,3 @@ def _pool(proxies: Sequence[Path], spans: Sequence[Span]) -> Statistics:
     """Colors of the videos that occur in the spans."""
     numbers = sorted({video for video, *_ in spans})
     return pool_statistics(ProxyFile(proxies[number]).statistics for number in numbers)
-
-
-def _remedy(run: Run) -> str:
-    """The command that helps where features of a run are missing."""
-    project = run.folder.parents[2]
-    newest = latest_run(project / "runs", "features")
-    if newest.id == run.id:
-        return f'pixelethogram extract "{project}"'
-    return f'a newer features run exists, so: pixelethogram train sequence "{project}"'

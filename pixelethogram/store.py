@@ -147,6 +147,11 @@ class ArrayReader:
         """Rows of every array."""
         return next(iter(self._file.values())).shape[0]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the arrays."""
+        return list(self._file)
+
     def attribute(self, name: str) -> Any:
         """An attribute; text and numbers as they were written, all else as JSON."""
         value = self._file.attrs[name]

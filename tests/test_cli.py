@@ -27,10 +27,19 @@ from pixelethogram.splits import Segment
 
 COMMANDS = [
     *("demo", "doctor", "new", "add", "import", "status", "train", "extract", "predict"),
-    *("evaluate", "settings"),
+    *("evaluate", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")
+STARTED = {
+    "source": "weights.pth",
+    "kind": "state dict",
+    "network": "resnet18",
+    "matched": 240,
+    "adapted": {"motion.backbone.conv1.weight": "3 -> 20 channels"},
+    "new": 4,
+    "ignored": 2,
+}
 
 # Says for each command line whether it ended well, and which heavy packages it had loaded.
 LIGHT = """
@@ -368,7 +377,8 @@ def test_demo_ends_with_json(run: Callable[..., Result], monkeypatch: pytest.Mon
 def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The pipeline with its work left out: notes what is asked for, answers at once."""
     asked: list[tuple[str, Any]] = []
-    flow = SimpleNamespace(id="1", stage="flow", folder=Path("runs/1"), results={"loss": 0.5})
+    results = {"loss": 0.5, "start_weights": STARTED}
+    flow = SimpleNamespace(id="1", stage="flow", folder=Path("runs/1"), results=results)
     sequence = SimpleNamespace(id="2", stage="sequence", folder=Path("runs/2"), results={})
     bouts = np.tile(np.eye(2, dtype=np.int8), (10, 1))
     labels = np.repeat(bouts, [1, 1, *[5, 6] * 9], axis=0)[:100]
@@ -413,8 +423,38 @@ def test_a_stage_is_trained_with_the_settings_asked_for(
     assert only_json(result) == {
         "run": "1",
         "folder": str(Path("runs/1")),
-        "results": {"loss": 0.5},
+        "results": {"loss": 0.5, "start_weights": STARTED},
     }
+
+
+def test_training_a_stage_shows_what_became_of_its_start_weights(
+    run: Callable[..., Result], trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run("train", "features", trained.folder)
+    assert "start weights (resnet18)" in result.out
+    rows = [line.replace("│", " ").split() for line in result.out.splitlines()]
+    assert ["matched", "240"] in rows
+    adapted = "motion.backbone.conv1.weight (3 -> 20 channels)"
+    assert ["adapted", "1", *adapted.split()] in rows
+    monkeypatch.setitem(STARTED, "kind", "")  # nothing was asked for
+    assert "start weights" not in run("train", "features", trained.folder).out
+
+
+def test_training_takes_over_what_its_start_weights_were_trained_with(
+    run: Callable[..., Result], trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    import torch
+
+    first = {"spatial_classifier.0.conv1.weight": torch.ones(1, 3, 1, 1)}
+    torch.save({"state_dict": first}, tmp_path / "checkpoint.pt")
+    given = f"features.start_weights={tmp_path / 'checkpoint.pt'}"
+    run("train", "features", trained.folder, "--set", given)
+    run(
+        "train", "features", trained.folder, "--set", given, "--set", "features.model.flow_weight=1"
+    )
+    models = [config.features.model for _, (config, *_) in trained.asked]
+    assert {model.spatial_view for model in models} == {"deepethogram"}
+    assert [model.flow_weight for model in models] == [1.5, 1]
 
 
 def test_training_everything_ends_with_the_scores(

@@ -85,6 +85,10 @@ def test_the_last_of_equal_overrides_wins() -> None:
         ("split.block_frames=null", None),
         ("flow.train.workers=none", None),
         ("sequence.model.name=lstm", "lstm"),
+        ("flow.model.name=motionnet_lite", "motionnet_lite"),
+        ("flow.loss.sparsity=none", None),
+        ("flow.loss.sparsity=0", 0.0),
+        ("flow.loss.smoothness_factor=1e-1", 0.1),
         (" seed =7", 7),
     ],
 )
@@ -119,6 +123,41 @@ def test_a_network_is_exchanged_by_its_name() -> None:
 
 def test_a_setting_of_the_default_network_needs_no_name() -> None:
     assert load_config(overrides=["sequence.model.num_layers=2"]).sequence.model.name == "tgm"
+    assert load_config(overrides=["flow.model.width=0.5"]).flow.model.name == "tiny_motionnet"
+
+
+def test_a_setting_of_a_network_that_an_earlier_layer_chose_needs_no_name() -> None:
+    project = {"flow": {"model": {"name": "motionnet"}}}
+    config = load_config("fast", project, ["flow.model.width=0.5"])
+    assert config.flow.model == FLOW_MODELS["motionnet"](width=0.5)
+
+
+@pytest.mark.parametrize("preset", [None, "fast"])
+def test_settings_of_the_default_network_do_not_reach_another_one(preset: str | None) -> None:
+    project = {"flow": {"model": {"clip_length": 5}}, "sequence": {"model": {"num_filters": 4}}}
+    names = ["flow.model.name=motionnet", "sequence.model.name=linear"]
+    config = load_config(preset, project, names)
+    assert config.flow.model == FLOW_MODELS["motionnet"]()
+    assert config.sequence.model == SEQUENCE_MODELS["linear"]()
+
+
+TABLES = {"flow": FLOW_MODELS, "features": FEATURES_MODELS, "sequence": SEQUENCE_MODELS}
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"), [(stage, name) for stage, table in TABLES.items() for name in table]
+)
+def test_a_mistake_in_a_network_is_named_by_the_key_that_was_typed(stage: str, name: str) -> None:
+    chosen = f"{stage}.model.name={name}"
+    with pytest.raises(UsageError) as refusal:
+        load_config(overrides=[chosen, f"{stage}.model.quux=1"])
+    assert refusal.value.what == f"there is no setting {stage}.model.quux"
+
+
+def test_an_impossible_value_of_any_flow_network_is_refused_by_its_key() -> None:
+    for name in FLOW_MODELS:
+        with pytest.raises(UsageError, match=r"setting flow.model.width = 0 is not valid"):
+            load_config(overrides=[f"flow.model.name={name}", "flow.model.width=0"])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +234,7 @@ def test_a_run_folder_gives_the_same_settings_back() -> None:
 def test_settings_that_an_older_run_did_not_know_are_defaults() -> None:
     kept = Config().model_dump(mode="json")
     del kept["features"]["train"]["schedule"]
+    del kept["flow"]["loss"]["sparsity"], kept["flow"]["loss"]["smoothness_factor"]
     assert parse_config(kept) == Config()
 
 
@@ -217,20 +257,20 @@ def test_every_section_is_frozen_and_strict() -> None:
 
 
 def test_every_network_of_every_stage_can_be_chosen() -> None:
-    tables = {**FLOW_MODELS, **FEATURES_MODELS, **SEQUENCE_MODELS}
-    assert set(tables.values()) <= every_model_class()
+    networks = {network for table in TABLES.values() for network in table.values()}
+    assert networks <= every_model_class()
 
 
 def test_every_setting_is_listed_and_can_be_set_to_what_the_list_says() -> None:
-    networks = {"hidden", "bidirectional"}  # of a network that is not the default one
     for key, kind, default, meaning in setting_rows():
         assert kind and meaning, key
-        if key.startswith("sequence.model.") and key.rpartition(".")[2] in networks:
-            continue
-        load_config(overrides=[f"{key}={default}"])
+        section, of_network, setting = key.partition(".model.")
+        network = f"{section}.model.name={meaning.partition(':')[0]}"
+        names = [network] if of_network and setting != "name" else []
+        load_config(overrides=[*names, f"{key}={default}"])
 
 
 def test_settings_of_one_section() -> None:
     keys = [row[0] for row in setting_rows("frames")]
-    assert keys == ["frames.height", "frames.width", "frames.fit"]
+    assert keys == ["frames.height", "frames.width", "frames.fit", "frames.spacing"]
     assert setting_rows("nothing") == []

@@ -86,14 +86,26 @@ def test_a_torch_that_cannot_be_imported_is_fatal_and_stops_no_other_examination
     assert len(examine()) == len(EXAMINATIONS)
 
 
+@pytest.mark.parametrize("subject", ["device", "memory"])
 def test_a_device_that_cannot_be_told_points_at_torch(
-    break_import: Callable[[str, Exception], None], monkeypatch: pytest.MonkeyPatch
+    break_import: Callable[[str, Exception], None], monkeypatch: pytest.MonkeyPatch, subject: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "pixelethogram.training.device", raising=False)
     break_import("torch", RuntimeError("broken"))
-    finding = find("device")
+    finding = find(subject)
     assert finding.state == "unknown"
     assert "torch" in finding.advice
+
+
+def test_memory_is_told_in_gigabytes_where_the_system_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pixelethogram.training import device
+
+    monkeypatch.setattr(device, "machine_memory", lambda _: device.Memory(int(24.9e9), int(2e9)))
+    assert find("memory").state.startswith("25 GB, ")
+    monkeypatch.setattr(device, "machine_memory", lambda _: None)
+    assert find("memory").state.startswith("unknown size, ")
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,19 @@ class TestFingerprint:
         }
         assert changed == touched
 
+    @pytest.mark.parametrize(("num_folds", "matters"), [(1, False), (2, True)])
+    def test_the_rules_of_the_split_touch_ensembles_only(
+        self, num_folds: int, matters: bool, project: Project
+    ) -> None:
+        finish(project, "flow")
+        finish(project, "features")
+        ensemble = f"sequence.ensemble_folds={num_folds}"
+        found = {
+            fingerprint(project, settings(ensemble, f"split.guard_frames={guard}"), "sequence")
+            for guard in (1, 2)
+        }
+        assert (len(found) == 2) is matters
+
     def test_labels_touch_all_but_the_flow(self, project: Project) -> None:
         finish(project, "flow")
         before = {s: fingerprint(project, settings(), s) for s in ("flow", "features")}

@@ -216,10 +216,12 @@ class TestDryRun:
         job = make_job(project_copy, "flow.train.steps=3", progress=Break())
         with pytest.raises(KeyboardInterrupt):
             train_stage(job, "flow")
-        assert job.progress.said[0].startswith("dry run of flow")  # type: ignore[attr-defined]
+        said = job.progress.said  # type: ignore[attr-defined]
+        assert said[0].startswith("memory: flow training needs")
+        assert said[1].startswith("dry run of flow")
         again = make_job(project_copy, "flow.train.steps=3", progress=Messages())
         train_stage(again, "flow")
-        assert again.progress.said[0].startswith("going on")  # type: ignore[attr-defined]
+        assert again.progress.said[1].startswith("going on")  # type: ignore[attr-defined]
 
     def test_all_stages_are_tried_as_far_as_they_can_be(
         self, make_toy_project: Callable[[Path], Project], make_job: MakeJob, tmp_path: Path

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pixelethogram.settings import describe_settings, fill_gaps, merge_layers
+from pixelethogram.settings import (
+    describe_settings,
+    fill_gaps,
+    merge_layers,
+    network_names,
+    suggest_key,
+    to_key,
+)
 
 
 class Section(BaseModel):
@@ -100,6 +108,40 @@ def test_another_network_keeps_its_own_defaults() -> None:
 
 def test_nothing_given_is_all_defaults() -> None:
     assert Kitchen.model_validate(fill_gaps(Kitchen(), {})) == Kitchen()
+
+
+def test_only_the_names_of_networks_are_the_first_layer() -> None:
+    names = network_names(Kitchen())
+    assert names == {"model": {"name": "oven"}, "morning": {}, "evening": {}}
+    assert Kitchen.model_validate(fill_gaps(Kitchen(), names)) == Kitchen()
+
+
+def test_settings_without_a_name_are_of_the_default_network_and_go_with_it() -> None:
+    merged = merge_layers(network_names(Kitchen()), {"model": {"trays": 3}})
+    assert merged["model"] == {"name": "oven", "trays": 3}
+    assert merge_layers(merged, {"model": {"name": "pan"}})["model"] == {"name": "pan"}
+
+
+def key_of_mistake(values: dict[str, object]) -> str:
+    with pytest.raises(ValidationError) as refusal:
+        Kitchen.model_validate(fill_gaps(Kitchen(), values))
+    return to_key(refusal.value.errors()[0]["loc"], {"oven", "pan"})
+
+
+def test_a_mistake_is_found_by_the_key_that_was_typed() -> None:
+    assert key_of_mistake({"model": {"name": "pan", "size": "big"}}) == "model.size"
+    assert key_of_mistake({"model": {"pan": 3}}) == "model.pan"
+    assert key_of_mistake({"model": {"name": "wok"}}) == "model"
+    assert key_of_mistake({"evening": {"steps": "many"}}) == "evening.steps"
+    assert key_of_mistake({"weights": [1, "much"]}) == "weights"
+
+
+def test_an_unknown_key_is_answered_with_the_nearest() -> None:
+    keys = ["model.trays", "morning.steps", "seed"]
+    assert suggest_key("morning.stepps", keys) == "did you mean morning.steps?"
+    assert suggest_key("mornin", keys) == "did you mean morning?"
+    assert "which network" in suggest_key("model.trays", keys)
+    assert "pixelethogram settings" in suggest_key("quux", keys)
 
 
 def test_every_setting_is_described_with_type_default_and_meaning() -> None:

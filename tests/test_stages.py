@@ -10,18 +10,33 @@ import numpy as np
 import pytest
 
 from pixelethogram import stages
+from pixelethogram.cached_features import predict_cached, predict_unlearned, read_features
 from pixelethogram.config import load_config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.features.train import FeaturesData
 from pixelethogram.flow.train import FlowData
 from pixelethogram.frames.statistics import pool_statistics
+from pixelethogram.inference import load_models
 from pixelethogram.lineage import start_stage
+from pixelethogram.pipeline import (
+    evaluate_project,
+    predict_project,
+    read_probabilities,
+    train_stage,
+)
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, create_project
-from pixelethogram.runs import latest_run
-from pixelethogram.sequence.train import SequenceData
+from pixelethogram.runs import Run, find_runs, latest_run, read_yaml
+from pixelethogram.sequence.ensemble import folds_from_dict
+from pixelethogram.sequence.train import SequenceData, load_ensemble
 from pixelethogram.splits import Segment
-from pixelethogram.stages import Job, prepare_proxies, read_features, reload_stage, run_stage
+from pixelethogram.stages import (
+    Job,
+    prepare_proxies,
+    reload_stage,
+    run_stage,
+)
+from pixelethogram.store import ArrayWriter, array_file
 
 MakeJob = Callable[..., Job]
 
@@ -151,6 +166,108 @@ class TestSequence:
         (divided.video("toy 0").folder / "features" / f"{old.id}.h5").unlink()
         with pytest.raises(InputError, match="pixelethogram train sequence"):
             read_features(divided.video("toy 0"), old, "features")
+
+
+class TestEnsemble:
+    """Features that say nothing about the labels, so that whoever is right has seen the frame."""
+
+    FOLDS = ("sequence.ensemble_folds=2", "sequence.model.name=linear", "sequence.weight_decay=0")
+    LONG = ("sequence.train.steps=150", "sequence.train.validate_every=150")
+    FAST = ("sequence.train.learning_rate=0.03", "sequence.train.schedule=cosine")
+
+    @pytest.fixture
+    def project(self, project_copy: Project) -> Project:
+        run = latest_run(project_copy.runs, "features")
+        generator = np.random.default_rng(0)
+        for video in project_copy.videos():
+            path = array_file(video.folder, "features", run.id)
+            with ArrayWriter(path, {"run": run.id}) as writer:
+                noise = generator.normal(size=(60, 200))
+                writer.append(features=noise.astype(np.float16))
+                for name in ("logits", "spatial_logits", "flow_logits"):
+                    writer.append(**{name: generator.normal(size=(60, 4)).astype(np.float32)})
+                writer.finish()
+        return project_copy
+
+    def train(self, project: Project, make_job: MakeJob, *more: str) -> Run:
+        job = make_job(project, *self.FOLDS, *self.LONG, *self.FAST, *more)
+        return run_stage(job, start_stage(project, job.config, "sequence", project.runs))
+
+    def test_frames_are_judged_by_members_that_have_not_learned_from_them(
+        self, project: Project, make_job: MakeJob
+    ) -> None:
+        run = self.train(project, make_job)
+        model, features_run = load_ensemble(run), run.parent("features")
+        left_out = model.pair(folds_from_dict(run.results["folds"]))
+        known = {segment.video for part in ("train", "val") for segment in project.splits[part]}
+        for video in project.videos():
+            labels = project.read_labels()[video.name].values
+            seen = predict_cached(video, features_run, model, exclusive=False)
+            unseen = predict_unlearned(video, features_run, model, left_out, exclusive=False)
+            learned = area_under_curve(labels, seen)
+            assert 0.3 < area_under_curve(labels, unseen) < 0.7
+            if video.name in known:
+                assert learned > 0.9
+            else:
+                assert np.array_equal(seen, unseen)
+
+    def test_the_test_part_is_in_no_fold_and_the_folds_share_no_frame(
+        self, project: Project, make_job: MakeJob
+    ) -> None:
+        folds = folds_from_dict(self.train(project, make_job).results["folds"])
+        assert {each.video for fold in folds for each in fold} == {
+            each.video for part in ("train", "val") for each in project.splits[part]
+        }
+        assert len(folds) == 2
+        assert not {*folds[0]} & {*folds[1]}
+
+    def test_evaluation_gives_what_training_left_and_prediction_is_the_mean_of_the_members(
+        self, project: Project, make_job: MakeJob
+    ) -> None:
+        run = self.train(project, make_job)
+        predict_project(make_job(project))
+        found = evaluate_project(make_job(project))["sequence"].to_dict()
+        for part, scores in run.results["scores"].items():
+            assert found[part]["f1"] == pytest.approx(scores["f1"])
+        assert 0.3 < found["val"]["macro_auroc"] < 0.7
+        video = project.videos()[0]
+        mean = predict_cached(video, run.parent("features"), load_ensemble(run), exclusive=False)
+        assert np.allclose(read_probabilities(video, run), mean)
+        assert load_models(project.folder, "cpu").run == run
+
+    def test_a_broken_off_ensemble_keeps_its_folds_and_its_finished_members(
+        self, project: Project, make_job: MakeJob
+    ) -> None:
+        class Break(SilentProgress):
+            begun: list[str] = []
+
+            def start(self, task: str, total: int | None) -> None:
+                self.begun.append(task)
+                if len(self.begun) == 2:
+                    raise KeyboardInterrupt
+
+        progress = Break()
+        job = make_job(project, *self.FOLDS, progress=progress)
+        with pytest.raises(KeyboardInterrupt):
+            train_stage(job, "sequence")
+        (broken,) = find_runs(project.runs, "sequence", finished=False)
+        folds = read_yaml(broken.checkpoints / "folds.yaml")
+        run = train_stage(job, "sequence")
+        assert run == broken
+        first, second = "train sequence, member 1", "train sequence, member 2"
+        assert progress.begun == [first, second, second]
+        assert run.results["folds"] == folds
+        assert [path for path in run.checkpoints.rglob("*") if path.is_file()] == []
+
+
+def area_under_curve(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over behaviors of how often a present frame is above an absent one."""
+    columns = [column for column in range(labels.shape[1]) if 0 < labels[:, column].mean() < 1]
+    areas = []
+    for column in columns:
+        values, present = probabilities[:, column], labels[:, column] == 1
+        areas.append((values[present][:, None] > values[~present]).mean())
+    return float(np.mean(areas))
 
 
 def start_and_finish(project: Project, stage: Any) -> None:

@@ -1,6 +1,11 @@
-"""Which device computes, and in which number format."""
+"""Which device computes, in which number format, and how much memory it has."""
 
 from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
 
 import torch
 
@@ -8,6 +13,16 @@ from pixelethogram.config import Precision
 from pixelethogram.errors import ResourceError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MEMINFO = Path("/proc/meminfo")
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Memory that a device works in, in bytes."""
+
+    total: int
+    free: int
+    """What a program can still get; all of it where the system does not say."""
 
 
 def choose_precision(wanted: Precision, device: str) -> str:
@@ -43,3 +58,17 @@ def choose_device(wanted: str = "auto") -> str:
     if wanted != "auto":
         return wanted
     return next((name for name, found in there.items() if found), "cpu")
+
+
+def machine_memory(device: str) -> Memory | None:
+    """Memory of the GPU for cuda, else of the machine; None where the system does not say."""
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        return Memory(total, free)
+    if MEMINFO.is_file():  # Linux
+        kilobytes = dict(re.findall(r"(\w+): +(\d+) kB", MEMINFO.read_text()))
+        return Memory(*(1024 * int(kilobytes[name]) for name in ("MemTotal", "MemAvailable")))
+    if not hasattr(os, "sysconf"):  # Windows
+        return None
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Memory(total, total)

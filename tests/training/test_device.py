@@ -1,12 +1,20 @@
-"""Choosing the device and its number format."""
+"""Choosing the device and its number format, and asking for its memory."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 
 from pixelethogram.errors import ResourceError, UsageError
-from pixelethogram.training.device import choose_device, choose_precision
+from pixelethogram.training import device
+from pixelethogram.training.device import (
+    Memory,
+    choose_device,
+    choose_precision,
+    machine_memory,
+)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool = False, mps: bool = False) -> None:
@@ -62,3 +70,41 @@ def test_auto_takes_half_precision_on_a_gpu(
 
 def test_apple_devices_stay_with_fp32() -> None:
     assert choose_precision("auto", "mps") == "fp32"
+
+
+class TestMemory:
+    def test_this_machine_has_some_and_less_is_free(self) -> None:
+        memory = machine_memory("cpu")
+        assert memory is not None
+        assert 1e8 < memory.free <= memory.total
+
+    def test_linux_says_what_is_still_to_be_had(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        meminfo = tmp_path / "meminfo"
+        meminfo.write_text(
+            "MemTotal:       24714304 kB\nMemFree:         1000000 kB\n"
+            "MemAvailable:   22000000 kB\nActive(anon):     123456 kB\nHugePages_Total:       0\n"
+        )
+        monkeypatch.setattr(device, "MEMINFO", meminfo)
+        assert machine_memory("cpu") == Memory(24_714_304 * 1024, 22_000_000 * 1024)
+        assert machine_memory("mps") == machine_memory("cpu")
+
+    def test_where_only_the_total_is_known_all_of_it_counts_as_free(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(device, "MEMINFO", tmp_path / "nowhere")
+        sizes = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
+        monkeypatch.setattr(device.os, "sysconf", sizes.__getitem__, raising=False)
+        assert machine_memory("mps") == Memory(4_096_000, 4_096_000)
+
+    def test_a_system_that_says_nothing_is_not_guessed(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(device, "MEMINFO", tmp_path / "nowhere")
+        monkeypatch.delattr(device.os, "sysconf", raising=False)
+        assert machine_memory("cpu") is None
+
+    def test_for_cuda_the_gpu_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3, 8))
+        assert machine_memory("cuda") == Memory(total=8, free=3)

@@ -1,0 +1,106 @@
+"""What extraction left of a project: read in stretches, and turned into probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pixelethogram.errors import InputError
+from pixelethogram.project import Video
+from pixelethogram.runs import Run, latest_run
+from pixelethogram.sequence.predict import predict_probabilities
+from pixelethogram.sequence.windows import SequenceModel
+from pixelethogram.splits import Segment
+from pixelethogram.store import ArrayReader, array_file
+
+LeftOut = Sequence[tuple[SequenceModel, Sequence[Segment]]]
+"""Members of an ensemble, and the stretches that each did not learn from."""
+
+
+def read_features(
+    video: Video, run: Run, name: str, start: int = 0, stop: int | None = None
+) -> np.ndarray:
+    """Rows `start` to `stop` of an array that extraction left.
+
+    Args:
+        video: A video of the project.
+        run: A features run of the project.
+        name: features, logits, spatial_logits or flow_logits.
+        start: First frame.
+        stop: Frame after the last; None reads to the end.
+
+    Raises:
+        InputError: The video has no features of this run yet.
+    """
+    with _open_features(video, run) as arrays:
+        return arrays.read(name, start, stop)
+
+
+def list_features(video: Video, run: Run) -> list[str]:
+    """Names of the arrays that extraction left; a network of one stream leaves fewer.
+
+    Raises:
+        InputError: The video has no features of this run yet.
+    """
+    with _open_features(video, run) as arrays:
+        return arrays.names
+
+
+def predict_cached(
+    video: Video, features_run: Run, model: SequenceModel, *, exclusive: bool
+) -> np.ndarray:
+    """Probabilities (T, K) of a project video from its extracted features."""
+    return predict_probabilities(
+        model,
+        lambda start, stop: read_features(video, features_run, "features", start, stop),
+        video.num_frames,
+        exclusive=exclusive,
+    )
+
+
+def predict_unlearned(
+    video: Video,
+    features_run: Run,
+    model: SequenceModel,
+    left_out: LeftOut,
+    *,
+    exclusive: bool,
+) -> np.ndarray:
+    """Probabilities (T, K) of a project video, to be judged.
+
+    Args:
+        video: A video of the project.
+        features_run: Where its features come from.
+        model: Predicts every frame that nobody left out.
+        left_out: Members of an ensemble, and the stretches that each did not learn from and
+            predicts; see `Ensemble.pair`. Empty for a single model.
+        exclusive: At most one behavior per frame.
+    """
+    probabilities = predict_cached(video, features_run, model, exclusive=exclusive)
+    for member, segments in left_out:
+        inside = [each for each in segments if each.video == video.name]
+        if not inside:
+            continue
+        of_member = predict_cached(video, features_run, member, exclusive=exclusive)
+        for each in inside:
+            probabilities[each.start : each.stop] = of_member[each.start : each.stop]
+    return probabilities
+
+
+def _open_features(video: Video, run: Run) -> ArrayReader:
+    path = array_file(video.folder, "features", run.id)
+    if not path.exists():
+        raise InputError(
+            f"{video.name} has no features of run {run.id}", where=path, do=_remedy(run)
+        )
+    return ArrayReader(path, video.num_frames)
+
+
+def _remedy(run: Run) -> str:
+    """The command that helps where features of a run are missing."""
+    project = run.folder.parents[2]
+    newest = latest_run(project / "runs", "features")
+    if newest.id == run.id:
+        return f'pixelethogram extract "{project}"'
+    return f'a newer features run exists, so: pixelethogram train sequence "{project}"'
