@@ -27,7 +27,17 @@ class Decision:
     exclusive: bool = False
     """At most one behavior per frame."""
     always_one: bool = False
-    """Exclusive projects in which every training frame shows a behavior."""
+    """Exclusive projects in which every training frame that is scored in full shows a behavior."""
+    usable: np.ndarray | None = None
+    """(K,) bool, see `Thresholds.usable`; None in runs that did not keep it."""
+
+    @property
+    def unusable_behaviors(self) -> tuple[str, ...]:
+        """Behaviors for which no threshold was found, so that another one stands in."""
+        if self.usable is None:
+            return ()
+        found = zip(self.behaviors, self.usable, strict=True)
+        return tuple(name for name, usable in found if not usable)
 
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """(T, K) bool of one whole video from its (T, K) probabilities."""
@@ -48,18 +58,23 @@ class Decision:
             ),
             "exclusive": self.exclusive,
             "always_one": self.always_one,
+            "usable": self.usable
+            if self.usable is None
+            else dict(zip(self.behaviors, self.usable.tolist(), strict=True)),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Decision:
         """The decision that `to_dict` gave."""
         behaviors = tuple(values["thresholds"])
+        usable = values.get("usable")
         return cls(
             behaviors,
             np.array([values["thresholds"][name] for name in behaviors], dtype=np.float64),
             np.array([values["min_bout_frames"][name] for name in behaviors], dtype=np.int64),
             values["exclusive"],
             values["always_one"],
+            None if usable is None else np.array([usable[name] for name in behaviors], dtype=bool),
         )
 
 
@@ -84,13 +99,19 @@ def choose_decision(
         threshold_floor: No threshold is lower.
         bout_percentile: Runs shorter than this percentile of the training bouts go.
     """
-    thresholds = choose_thresholds(probabilities, labels, floor=threshold_floor).values
+    thresholds = choose_thresholds(probabilities, labels, floor=threshold_floor)
     shortest = choose_min_bout_frames(train_labels, bout_percentile)
     dropped = shortest - 1  # "shorter than": bouts as short as the shortest real ones stay
-    stacked = np.concatenate(list(train_labels))
-    scored = (stacked >= 0).all(axis=1)
-    always_one = exclusive and bool((stacked[scored] == 1).any(axis=1).all())
-    return Decision(tuple(behaviors), thresholds, dropped, exclusive, always_one)
+    always_one = exclusive and always_shows_one(np.concatenate(list(train_labels)))
+    return Decision(
+        tuple(behaviors), thresholds.values, dropped, exclusive, always_one, thresholds.usable
+    )
+
+
+def always_shows_one(labels: np.ndarray) -> bool:
+    """Whether labels (N, K) are ever scored in full, and then always show a behavior."""
+    scored = labels[(labels >= 0).all(axis=1)]
+    return len(scored) > 0 and bool((scored == 1).any(axis=1).all())
 
 
 def _keep_one(present: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from pixelethogram.errors import InputError
 
 FRAME_COLUMN = "frame"
 LABEL_CELLS = {"0": 0, "1": 1, "-1": -1}
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +78,7 @@ def read_csv(
         InputError: With file, line, value and remedy, when anything does not fit.
     """
     names, rows, first_line = _read_table(path, behaviors, num_frames)
-    cells = _parse_cells(
-        rows, LABEL_CELLS.__getitem__, _place(path, first_line, names), "1, 0, or -1 (not scored)"
-    )
+    cells = _parse_cells(rows, _place(path, first_line, names))
     values = np.array(cells, dtype=np.int8).reshape(len(rows), len(names))
     wanted = tuple(names if behaviors is None else behaviors)
     return Ethogram(values[:, [names.index(name) for name in wanted]], wanted, fps)
@@ -94,20 +90,6 @@ def write_csv(ethogram: Ethogram, path: Path) -> None:
         f"{frame},{','.join(map(str, row))}" for frame, row in enumerate(ethogram.values.tolist())
     )
     write_bytes(path, "\n".join([_header(ethogram.behaviors), *rows, ""]).encode())
-
-
-def read_probabilities_csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read what `write_probabilities_csv` wrote.
-
-    Returns:
-        (T, K) float32 in [0, 1], and the K names in the file's order.
-
-    Raises:
-        InputError: With file, line, value and remedy, when anything does not fit.
-    """
-    names, rows, first_line = _read_table(path, None, None)
-    cells = _parse_cells(rows, _to_probability, _place(path, first_line, names), "from 0 to 1")
-    return np.array(cells, dtype=np.float32).reshape(len(rows), len(names)), tuple(names)
 
 
 def write_probabilities_csv(
@@ -234,39 +216,19 @@ def _place(path: Path, first_line: int, names: Sequence[str]) -> Callable[[int, 
     return lambda row, column: f'{path}, line {first_line + row}, column "{names[column]}"'
 
 
-def _parse_cells(
-    rows: list[list[str]],
-    parse: Callable[[str], Value],
-    place: Callable[[int, int], str],
-    allowed: str,
-) -> list[Value]:
+def _parse_cells(rows: list[list[str]], place: Callable[[int, int], str]) -> list[int]:
     """All cells but the frame column, row by row, in one flat list."""
     try:
-        return [parse(cell) for row in rows for cell in row[1:]]
-    except (KeyError, ValueError):
+        return [LABEL_CELLS[cell] for row in rows for cell in row[1:]]
+    except KeyError:
         row, column = next(
             (row, column)
             for row, cells in enumerate(rows)
             for column, cell in enumerate(cells[1:])
-            if not _is_readable(cell, parse)
+            if cell not in LABEL_CELLS
         )
     raise InputError(
         f'the cell is "{rows[row][column + 1]}"',
         where=place(row, column),
-        do=f"cells must be {allowed}",
+        do="cells must be 1, 0, or -1 (not scored)",
     )
-
-
-def _is_readable(cell: str, parse: Callable[[str], Value]) -> bool:
-    try:
-        parse(cell)
-    except (KeyError, ValueError):
-        return False
-    return True
-
-
-def _to_probability(cell: str) -> float:
-    value = float(cell)
-    if not 0 <= value <= 1:
-        raise ValueError(cell)
-    return value

@@ -1,7 +1,7 @@
 """Classifier: the LightningModule of the features and the sequence stage.
 
 In: batches with labels (…, K), 1 / 0 / -1 = not scored. A network makes logits of them, the focal
-loss (or cross-entropy in exclusive projects) compares. Out: macro F1 on validation frames at the
+loss (over classes in exclusive projects) compares. Out: macro F1 on validation frames at the
 thresholds that are best for them (paper, Methods: Key evaluation metrics).
 """
 
@@ -17,16 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import ClassifierLossConfig, TrainConfig
+from pixelethogram.ethogram.decision import always_shows_one
 from pixelethogram.ethogram.scores import score
 from pixelethogram.ethogram.thresholds import (
     apply_exclusive,
     apply_thresholds,
     choose_thresholds,
 )
+from pixelethogram.progress import Progress
 from pixelethogram.training.fit import Goal, build_optimizer
 from pixelethogram.training.losses import (
     exclusive_log_odds,
     exclusive_loss,
+    exclusive_weights,
     focal_loss,
     positive_weights,
     prior_log_odds,
@@ -43,18 +46,31 @@ class Target:
     behaviors: tuple[str, ...]
     exclusive: bool
     positive_weights: Tensor
-    """(K,) focal loss weight of present frames."""
+    """(O,) weight of the loss towards each output."""
     trainable: Tensor
     """(K,) bool; False where the training labels hold no positive frame to learn from."""
     prior: Tensor
     """(O,) log-odds that the last layer's bias starts with."""
     always_one: bool
-    """Exclusive projects: no training frame shows none of the behaviors."""
+    """Exclusive projects: every training frame that is scored in full shows a behavior."""
 
     @property
     def num_outputs(self) -> int:
         """O: K, and in exclusive projects one more, "none of them"."""
         return len(self.behaviors) + self.exclusive
+
+    def report_untrainable(self, progress: Progress) -> None:
+        """Say which behaviors nothing can be learned about."""
+        names = [
+            name
+            for name, trainable in zip(self.behaviors, self.trainable.tolist(), strict=True)
+            if not trainable
+        ]
+        if names:
+            progress.message(
+                f"cannot be learned: {', '.join(names)}; no training frame shows them: label some, "
+                "or leave them out"
+            )
 
 
 def build_target(
@@ -63,15 +79,13 @@ def build_target(
     """Target of training labels (N, K), 1 / 0 / -1."""
     tensor = torch.from_numpy(labels)
     weights, trainable = positive_weights(tensor, weight_exponent)
-    scored = labels[(labels >= 0).all(axis=1)]
-    none_occurs = (scored == 0).all(axis=1).any()
     return Target(
         tuple(behaviors),
         exclusive,
-        weights,
+        exclusive_weights(tensor, weight_exponent) if exclusive else weights,
         trainable,
         exclusive_log_odds(tensor) if exclusive else prior_log_odds(tensor),
-        always_one=bool(exclusive and not none_occurs),
+        always_one=exclusive and always_shows_one(labels),
     )
 
 
@@ -83,7 +97,7 @@ class Classifier(pl.LightningModule):
         predict: Batch -> list of logits (..., O), best last; every one of them is supervised.
         parameters: What is learned.
         target: Behaviors and their rarity.
-        loss: Settings of the focal loss.
+        loss: Settings of the loss.
         train_config: Pace.
         penalty: Regularisation, added to the loss.
         smoothness: Weight, per real frame, of the truncated squared difference of neighbouring
@@ -143,17 +157,13 @@ class Classifier(pl.LightningModule):
 
     def _compare_one(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         labels, target = batch["labels"], self._target
+        weights = target.positive_weights.to(logits.device)
+        settings = {"gamma": self._loss.gamma, "smoothing": self._loss.smoothing}
         if target.exclusive:
-            loss = exclusive_loss(logits, labels)
+            loss = exclusive_loss(logits, labels, class_weights=weights, **settings)
         else:
             labels = labels.masked_fill(~target.trainable.to(labels.device), -1)
-            loss = focal_loss(
-                logits,
-                labels,
-                positive_weights=target.positive_weights.to(logits.device),
-                gamma=self._loss.gamma,
-                smoothing=self._loss.smoothing,
-            )
+            loss = focal_loss(logits, labels, positive_weights=weights, **settings)
         if self._smoothness:
             # the loss is a sum over frames, so a weight beside a mean has to grow with their number
             frames = batch["mask"].sum() / len(logits)

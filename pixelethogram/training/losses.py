@@ -51,30 +51,55 @@ def focal_loss(
 
 
 def exclusive_loss(
-    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    gamma: float = 0.0,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy for behaviors of which at most one is present per frame.
 
+    With one behavior it is the focal loss of the difference of the two logits.
+
     Args:
         logits: (B, …, K + 1); the last one means "none of them".
-        labels: (B, …, K) of 1 / 0 / −1 with at most one 1 per frame. A frame with any −1 has
-            neither loss nor gradient.
-        class_weights: (K + 1,) factor of the loss of frames of each class; None: 1.
+        labels: (B, …, K) of 1 / 0 / −1 with at most one 1 per frame. A frame whose class is unknown
+            (`exclusive_classes`) has neither loss nor gradient.
+        class_weights: (K + 1,) factor of the loss towards each class; None: 1.
+        gamma: Strength of the fading; 0 is plain cross-entropy.
+        smoothing: The target of a frame's class is 1 − `smoothing`; the others share the rest.
 
     Returns:
         Scalar: sum over frames, mean over the first dimension.
     """
     _refuse_other_shape(logits[..., :-1], labels)
-    logits = logits.float()
-    scored = (labels >= 0).all(dim=-1)
-    present = labels > 0
-    none_of_them = torch.full_like(scored, labels.shape[-1], dtype=torch.long)
-    target = torch.where(present.any(dim=-1), present.long().argmax(dim=-1), none_of_them)
-    log_probability = F.log_softmax(logits, dim=-1)
-    entropy = -log_probability.gather(-1, target[..., None])[..., 0]
+    classes = exclusive_classes(labels)
+    is_class = F.one_hot(classes.clamp_min(0), logits.shape[-1]).bool()
+    log_probabilities = F.log_softmax(logits.float(), dim=-1)
+    target = torch.where(is_class, 1 - smoothing, smoothing / labels.shape[-1])
     if class_weights is not None:
-        entropy = entropy * class_weights[target]
-    return _reduce(entropy.masked_fill(~scored, 0.0))
+        target = target * class_weights
+    entropy = -(target * log_probabilities).sum(dim=-1)
+    probability = log_probabilities.masked_fill(~is_class, -torch.inf).amax(dim=-1).exp()
+    fading = (1 - probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)) ** gamma
+    return _reduce((fading * entropy).masked_fill(classes < 0, 0.0))
+
+
+def exclusive_classes(labels: Tensor) -> Tensor:
+    """Class of each frame where at most one behavior is present.
+
+    Args:
+        labels: (…, K) of 1 / 0 / −1.
+
+    Returns:
+        (…,) int64: the behavior that is present, whatever was scored of the others; K where all
+        are absent; −1 where neither is known.
+    """
+    present = labels > 0
+    none_of_them = (labels == 0).all(dim=-1)
+    absent_or_unknown = torch.where(none_of_them, labels.shape[-1], -1)
+    return torch.where(present.any(dim=-1), present.long().argmax(dim=-1), absent_or_unknown)
 
 
 def _refuse_other_shape(logits: Tensor, labels: Tensor) -> None:
@@ -100,9 +125,22 @@ def positive_weights(labels: Tensor, exponent: float = 0.25) -> tuple[Tensor, Te
             about them. Set their labels to −1 to leave them out of the loss.
     """
     present, absent = _count(labels)
-    both = (present > 0) & (absent > 0)
-    ratio = torch.where(both, absent / present.clamp_min(1), torch.ones_like(absent))
-    return (ratio**exponent).float(), present > 0
+    return _to_weights(present, absent, exponent), present > 0
+
+
+def exclusive_weights(labels: Tensor, exponent: float = 0.25) -> Tensor:
+    """Weights that make rare classes count more, "none of them" included.
+
+    Args:
+        labels: (…, K) of 1 / 0 / −1; frames of unknown class are left out.
+        exponent: As in `positive_weights`.
+
+    Returns:
+        (K + 1,) float32, (frames of other classes / frames of this one) ** exponent; 1 where
+        either count is 0.
+    """
+    count = _count_classes(labels)
+    return _to_weights(count, count.sum() - count, exponent)
 
 
 def prior_log_odds(labels: Tensor) -> Tensor:
@@ -124,16 +162,25 @@ def exclusive_log_odds(labels: Tensor) -> Tensor:
     """Log of each class's share of the training frames, the bias to start a softmax with.
 
     Args:
-        labels: (…, K) of 1 / 0 / −1; frames with any −1 are left out.
+        labels: (…, K) of 1 / 0 / −1; frames of unknown class are left out.
 
     Returns:
         (K + 1,) float32, last "none of them"; a class that never occurs counts as half a frame.
     """
-    labels = labels.reshape(-1, labels.shape[-1])
-    labels = labels[(labels >= 0).all(dim=-1)]
-    none_of_them = (labels == 0).all(dim=-1, keepdim=True)
-    count = torch.cat([labels > 0, none_of_them], dim=-1).sum(dim=0).double().clamp_min(0.5)
+    count = _count_classes(labels).clamp_min(0.5)
     return torch.log(count / count.sum()).float()
+
+
+def _to_weights(present: Tensor, absent: Tensor, exponent: float) -> Tensor:
+    both = (present > 0) & (absent > 0)
+    ratio = torch.where(both, absent / present.clamp_min(1), torch.ones_like(absent))
+    return (ratio**exponent).float()
+
+
+def _count_classes(labels: Tensor) -> Tensor:
+    """Frames of each class, (K + 1,) float64, last "none of them"."""
+    classes = exclusive_classes(labels)
+    return torch.bincount(classes[classes >= 0], minlength=labels.shape[-1] + 1).double()
 
 
 def _count(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,19 @@ def test_a_rule_survives_the_results_file(exclusive: bool) -> None:
     assert (found.exclusive, found.always_one) == (exclusive, exclusive)
 
 
+def test_behaviors_without_a_usable_threshold_survive_the_results_file() -> None:
+    decision = choose([[0.9, 0.1], [0.1, 0.1]], [[1, 0], [0, 0]], [[1, 0], [0, 0]])
+    assert decision.unusable_behaviors == ("à gauche",)
+    text = yaml.safe_dump(decision.to_dict(), allow_unicode=True)
+    assert Decision.from_dict(yaml.safe_load(text)).unusable_behaviors == ("à gauche",)
+
+
+def test_rules_of_runs_that_did_not_keep_what_is_usable_can_be_read() -> None:
+    values = choose([[0.9, 0.1], [0.1, 0.1]], [[1, 0], [0, 0]], [[1, 0], [0, 0]]).to_dict()
+    del values["usable"]
+    assert Decision.from_dict(values).unusable_behaviors == ()
+
+
 def test_each_behavior_has_its_own_threshold() -> None:
     present = rule().apply(np.array([[0.5, 0.5], [0.3, 0.7], [0.5, 0.7], [0.4, 0.6]]))
     assert present.tolist() == [[True, False], [False, True], [True, True], [False, False]]
@@ -114,6 +127,7 @@ def test_always_one_is_learned_from_the_scored_training_frames() -> None:
     probabilities, labels = [[0.9, 0.1], [0.1, 0.9]], [[1, 0], [0, 1]]
     assert choose(probabilities, labels, [[1, 0], [0, 1], [-1, -1]]).always_one
     assert not choose(probabilities, labels, [[1, 0], [0, 1], [0, 0]]).always_one
+    assert not choose(probabilities, labels, [[1, -1], [-1, 1]]).always_one  # nothing says so
 
 
 def test_thresholds_come_from_validation_and_bout_lengths_from_training() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import (
     Ethogram,
     read_csv,
-    read_probabilities_csv,
     write_csv,
     write_probabilities_csv,
 )
@@ -162,24 +162,18 @@ def test_an_impossible_ethogram_does_not_exist(
 def test_probabilities_come_back_to_four_decimals(tmp_path: Path) -> None:
     probabilities = np.random.default_rng(0).random((50, 4)).astype(np.float32)
     write_probabilities_csv(probabilities, BEHAVIORS, tmp_path / "p.csv")
-    read, names = read_probabilities_csv(tmp_path / "p.csv")
-    assert names == BEHAVIORS and read.dtype == np.float32
-    np.testing.assert_allclose(read, probabilities, atol=0.5001e-4, rtol=0)
+    with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["frame", *BEHAVIORS]
+    read = np.array(rows, dtype=np.float64)
+    assert read[:, 0].tolist() == list(range(50))
+    np.testing.assert_allclose(read[:, 1:], probabilities, atol=0.5001e-4, rtol=0)
 
 
 def test_the_probability_file_looks_as_documented(tmp_path: Path) -> None:
     write_probabilities_csv(np.array([[0.5, 1.0], [0.12346, 0.0]]), ("a", "b"), tmp_path / "p.csv")
     text = (tmp_path / "p.csv").read_text(encoding="utf-8")
     assert text == "frame,a,b\n0,0.5000,1.0000\n1,0.1235,0.0000\n"
-
-
-@pytest.mark.parametrize("cell", ["1.5", "-0.1", "nan", "", "x"])
-def test_what_is_no_probability_is_named(cell: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "p.csv", f"frame,a,b\n0,0.1,0.2\n1,0.3,{cell}\n")
-    with pytest.raises(InputError) as caught:
-        read_probabilities_csv(path)
-    assert f'the cell is "{cell}"' in str(caught.value)
-    assert 'line 3, column "b"' in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [np.full((2, 1), 1.1), np.full((2, 1), np.nan), np.zeros((2, 2))])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import ClassifierLossConfig, TrainConfig
+from pixelethogram.progress import SilentProgress
 from pixelethogram.training.classifier import (
     Classifier,
     Target,
@@ -96,6 +97,7 @@ class TestTarget:
             (True, [0, 1], True),
             (True, [0, 0], False),
             (True, [-1, -1], True),
+            (True, [0, -1], True),
             (False, [0, 1], False),
         ],
     )
@@ -104,6 +106,24 @@ class TestTarget:
     ) -> None:
         labels = np.array([[1, 0], [0, 1], last_frame], np.int8)
         assert build_target(labels, ("a", "b"), exclusive, 0.25).always_one is always_one
+
+    @pytest.mark.parametrize("frames", [[[1, -1], [-1, 1]], [[-1, -1]]])
+    def test_always_one_needs_a_frame_that_is_scored_in_full(self, frames: list[list[int]]) -> None:
+        assert not build_target(np.array(frames, np.int8), ("a", "b"), True, 0.25).always_one
+
+    def test_exclusive_projects_weigh_every_class(self) -> None:
+        labels = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [0, 1]], np.int8)
+        target = build_target(labels, ("a", "b"), True, 0.5)
+        assert target.positive_weights.tolist() == pytest.approx([2, 2, (2 / 3) ** 0.5])
+
+    def test_behaviors_that_cannot_be_learned_are_named(self) -> None:
+        messages: list[str] = []
+        progress = SilentProgress()
+        progress.message = messages.append  # type: ignore[method-assign]
+        build_target(column_labels(0.5, 0.2), ("a", "b"), False, 0.25).report_untrainable(progress)
+        assert messages == []
+        build_target(column_labels(0.5, 0), ("a", "b"), False, 0.25).report_untrainable(progress)
+        assert [text.split(";")[0] for text in messages] == ["cannot be learned: b"]
 
 
 class TestLoss:
@@ -140,11 +160,17 @@ class TestLoss:
         assert gradient[0] != 0
         assert gradient[1] == 0
 
-    def test_exclusive_projects_use_the_cross_entropy(self) -> None:
-        labels = np.array([[1, 0], [0, 1], [0, 0]], np.int8)
-        classifier = build(labels, exclusive=True)
+    def test_exclusive_projects_use_the_exclusive_loss_with_the_settings(self) -> None:
+        labels = np.array([[1, 0], [0, 1], [0, 0], [0, 0]], np.int8)
+        settings = {"gamma": 2.0, "smoothing": 0.1}
+        classifier = build(labels, exclusive=True, loss=settings)
         tensor = torch.from_numpy(labels)
-        expected = exclusive_loss(classifier.network.bias.expand(3, 3), tensor)
+        expected = exclusive_loss(
+            classifier.network.bias.expand(4, 3),
+            tensor,
+            class_weights=torch.tensor([3**0.25, 3**0.25, 1.0]),
+            **settings,
+        )
         assert train_on(classifier, tensor).item() == pytest.approx(expected.item())
 
     def test_jumps_cost_what_smoothness_says_per_real_frame(self) -> None:

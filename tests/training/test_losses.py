@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from pixelethogram.training.losses import (
     decayed_parameters,
+    exclusive_classes,
     exclusive_log_odds,
     exclusive_loss,
+    exclusive_weights,
     focal_loss,
     l2_sp,
     positive_weights,
@@ -149,13 +151,54 @@ def test_the_last_logit_means_none_of_them() -> None:
     assert exclusive_loss(logits, torch.tensor([[1, 0]])).item() > 9
 
 
-def test_exclusive_frames_with_an_unscored_behavior_have_no_gradient() -> None:
+def test_a_present_behavior_gives_the_class_whatever_was_scored_of_the_others() -> None:
+    labels = torch.tensor([[1, 0], [-1, 1], [0, 0], [0, -1], [-1, -1]], dtype=torch.int8)
+    assert exclusive_classes(labels).tolist() == [0, 1, 2, -1, -1]
+
+
+def test_exclusive_frames_of_unknown_class_have_no_gradient() -> None:
     logits = torch.randn(2, 3, 3, requires_grad=True)
     labels = torch.tensor([[[1, 0], [0, -1], [-1, -1]], [[0, 0], [-1, 1], [0, 1]]])
     exclusive_loss(logits, labels).backward()
     assert logits.grad is not None
     scored = logits.grad.abs().sum(dim=-1) > 0
-    assert scored.tolist() == [[True, False, False], [True, False, True]]
+    assert scored.tolist() == [[True, False, False], [True, True, True]]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.05])
+def test_with_one_behavior_the_exclusive_loss_is_the_focal_loss(
+    gamma: float, smoothing: float
+) -> None:
+    difference, none = torch.randn(6, 4, 1) * 3, torch.randn(6, 4, 1)
+    labels = torch.randint(-1, 2, (6, 4, 1))
+    settings = {"gamma": gamma, "smoothing": smoothing}
+    found = exclusive_loss(
+        torch.cat([difference + none, none], dim=-1),
+        labels,
+        class_weights=torch.tensor([3.0, 1.0]),
+        **settings,
+    )
+    expected = focal_loss(difference, labels, positive_weights=torch.tensor([3.0]), **settings)
+    torch.testing.assert_close(found, expected)
+
+
+def test_fading_and_smoothing_of_equal_exclusive_logits() -> None:
+    """Four classes of probability 1/4: the entropy is log 4 whatever the target."""
+    labels = torch.tensor([[0, 1, 0]])
+    faded = exclusive_loss(torch.zeros(1, 4), labels, gamma=2, smoothing=0.3)
+    assert faded.item() == pytest.approx((3 / 4) ** 2 * math.log(4))
+    weights = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    weighted = exclusive_loss(torch.zeros(1, 4), labels, class_weights=weights, smoothing=0.3)
+    assert weighted.item() == pytest.approx((0.7 * 2 + 0.1 * (1 + 4 + 8)) * math.log(4))
+
+
+def test_extreme_exclusive_logits_are_finite() -> None:
+    logits = torch.tensor([[1e4, -1e4, 0.0], [1e4, -1e4, 0.0]], requires_grad=True)
+    loss = exclusive_loss(logits, torch.tensor([[1, 0], [0, 1]]), gamma=0.5, smoothing=0.05)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad is not None and logits.grad.isfinite().all()
 
 
 def one_hot(classes: np.ndarray, num_classes: int) -> Tensor:
@@ -221,6 +264,19 @@ def test_the_starting_bias_gives_the_share_of_each_behavior() -> None:
     exclusive = one_hot(np.array([0, 0, 1, 2, 2, 2, 2, -1]), 3)
     shares = torch.softmax(exclusive_log_odds(exclusive), dim=0)
     np.testing.assert_allclose(shares, [2 / 7, 1 / 7, 4 / 7], atol=1e-6)
+
+
+def test_a_present_behavior_counts_for_the_starting_bias_beside_unscored_ones() -> None:
+    labels = torch.tensor([[1, -1], [1, -1], [1, 0], [0, 1], [0, 0], [0, -1]], dtype=torch.int8)
+    shares = torch.softmax(exclusive_log_odds(labels), dim=0)
+    np.testing.assert_allclose(shares, [3 / 5, 1 / 5, 1 / 5], atol=1e-6)
+
+
+def test_rare_classes_weigh_more_and_those_that_never_occur_as_much_as_others() -> None:
+    exclusive = one_hot(np.array([0, 3, 3, 3, 2, 3, 3, 3, 3, 3, -1]), 4)
+    found = exclusive_weights(exclusive, 0.5)
+    np.testing.assert_allclose(found, [3, 1, 3, (2 / 8) ** 0.5], rtol=1e-6)
+    assert exclusive_weights(exclusive, 0).tolist() == [1, 1, 1, 1]
 
 
 def test_a_class_that_never_occurs_starts_rare_but_finite() -> None:
