@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pixelethogram.config import Precision
 from pixelethogram.errors import ResourceError, UsageError
@@ -25,18 +26,31 @@ class Memory:
     """What a program can still get; all of it where the system does not say."""
 
 
-def choose_precision(wanted: Precision, device: str) -> str:
+def choose_precision(wanted: Precision, device: str, learning: nn.Module | None = None) -> str:
     """The number format that a device runs well: fp32, bf16 or fp16.
 
     `auto` takes bf16 on CUDA and on CPUs with instructions for it (AMX, AVX-512 BF16), else fp32.
+    On a CPU networks with 3-D convolutions learn in fp32: in bf16 the gradients of some of them
+    hold memory that was never written (seen with torch 2.15, two frames deep, 3 x 3 x 3 kernels).
+
+    Args:
+        wanted: The setting.
+        device: cpu, cuda or mps.
+        learning: The network, where it is to be trained.
     """
     if wanted != "auto":
         return wanted
+    if device == "cpu" and learning is not None and _has_3d_convolutions(learning):
+        return "fp32"
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if device == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
     return "fp32"
+
+
+def _has_3d_convolutions(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv3d) for module in network.modules())
 
 
 def choose_device(wanted: str = "auto") -> str:

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.config import TrainConfig
+from pixelethogram.errors import UsageError
 from pixelethogram.progress import Progress
 from pixelethogram.training.device import choose_precision
 
@@ -118,7 +119,8 @@ def fit(
     last = folder / LAST
     torch.manual_seed(seed)
     with _quiet_lightning():
-        trainer = _build_trainer(config, keeper, folder, num_epochs, device)
+        precision = choose_precision(config.precision, device, task)
+        trainer = _build_trainer(config, keeper, folder, num_epochs, device, precision)
         progress.start(name, num_epochs * epoch_steps)
         try:
             trainer.fit(
@@ -270,6 +272,13 @@ class _Keeper(Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("train_")
         }
+        if not math.isfinite(values["train_loss"]):
+            raise UsageError(
+                f"the loss became {values['train_loss']} at step {trainer.global_step}",
+                where=self._metrics_path.parent,
+                why="the learning rate is too high, or numbers of 16 bits are too coarse here",
+                do="lower train.learning_rate of this stage, or set its train.precision=fp32",
+            )
         self._since_validation.append(values)
         self._progress.advance(1, f"loss {values['train_loss']:.4g}")
 
@@ -319,9 +328,8 @@ class _WholeCheckpoints(TorchCheckpointIO):
 
 
 def _build_trainer(
-    config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str
+    config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str, precision: str
 ) -> pl.Trainer:
-    precision = choose_precision(config.precision, device)
     ema = [_Ema(config.ema_decay)] if config.ema_decay else []
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),

@@ -60,6 +60,18 @@ def test_auto_takes_bf16_on_processors_built_for_it(
     assert choose_precision("auto", "cpu") == chosen
 
 
+def test_networks_with_3d_convolutions_learn_in_full_precision_on_a_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    deep = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3))
+    assert choose_precision("auto", "cpu", deep) == "fp32"
+    assert choose_precision("auto", "cpu", torch.nn.Conv2d(1, 1, 3)) == "bf16"
+    assert choose_precision("bf16", "cpu", deep) == "bf16"
+    assert choose_precision("auto", "cuda", deep) == "bf16"
+
+
 @pytest.mark.parametrize(("supported", "chosen"), [(True, "bf16"), (False, "fp16")])
 def test_auto_takes_half_precision_on_a_gpu(
     supported: bool, chosen: str, monkeypatch: pytest.MonkeyPatch

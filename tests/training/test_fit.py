@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import TrainConfig
+from pixelethogram.errors import UsageError
 from pixelethogram.progress import SilentProgress
 from pixelethogram.training import fit as fit_module
 from pixelethogram.training.fit import (
@@ -116,6 +117,13 @@ def run_fit(task: LineTask, folder: Path, seed: int = 0) -> FitResult:
         name="line",
         val_batch_size=8,
     )
+
+
+def test_a_loss_that_is_no_number_stops_training_with_advice(tmp_path: Path) -> None:
+    task = LineTask(settings())
+    nn.init.constant_(task.network.weight, float("nan"))
+    with pytest.raises(UsageError, match=r"(?s)loss became nan at step 1.*precision=fp32"):
+        run_fit(task, tmp_path)
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
