@@ -6,7 +6,8 @@ The projects share their behaviors and have trained and extracted features (`tra
 `extract`); several of them are the folds of one cross-validation, as tools/measure_real.py leaves
 them, and their test frames are scored together. Every model is trained anew with every seed on
 the very same features, in a process of its own, so that its peak memory can be told. Nothing is
-written into the projects. Peak memory is that of the whole process, about 0.5 GiB of it PyTorch.
+written into the projects. "training s" is the time of training alone, with its validations. Peak
+memory is that of the whole process, about 0.5 GiB of it PyTorch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,24 @@ class Tried:
     frames_per_second: float
 
 
+class Stopwatch(SilentProgress):
+    """Times what is reported as training."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began: float | None = None
+
+    def start(self, task: str, total: int | None) -> None:
+        """Begin to count where a training begins."""
+        self._began = time.perf_counter() if task.startswith("train ") else None
+
+    def finish(self, note: str = "") -> None:
+        """Stop counting."""
+        if self._began is not None:
+            self.seconds += time.perf_counter() - self._began
+        self._began = None
+
+
 def main() -> None:
     """Train every model with every seed and print one row each."""
     arguments = parse_arguments()
@@ -74,7 +94,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -88,7 +108,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", metavar="MODEL", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args(words)
+    if arguments.seeds < 1:
+        parser.error("--seeds is a number from 1")
+    if load_config(None, {}, arguments.set).sequence.ensemble_folds > 1:
+        parser.error("single models are compared here: leave sequence.ensemble_folds at 1")
+    return arguments
 
 
 def run_alone(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
@@ -122,12 +147,13 @@ def train_and_judge(folder: Path, arguments: argparse.Namespace) -> Tried:
     wanted = [f"sequence.model.name={arguments.one}", *arguments.set]
     update = {"sequence": load_config(None, {}, wanted).sequence, "seed": arguments.seed}
     config = run.config.model_copy(update=update)
-    job = Job(project, config, arguments.device, SilentProgress(), resume=False)
+    watch = Stopwatch()
+    job = Job(project, config, arguments.device, watch, resume=False)
     with tempfile.TemporaryDirectory() as runs:
-        began = time.perf_counter()
         trained = run_stage(job, start_stage(project, config, "sequence", Path(runs)))
-        seconds = time.perf_counter() - began
         model = load_sequence(trained)
+        assert isinstance(model, NormalizedSequence)  # see parse_arguments
+        model.to(arguments.device)
         decision = Decision.from_dict(trained.results["decision"])
     labels, present = [], []
     for segment in project.splits["test"]:
@@ -138,7 +164,11 @@ def train_and_judge(folder: Path, arguments: argparse.Namespace) -> Tried:
         labels.append(project.read_labels()[video.name].values[stretch])
     num_parameters = sum(weight.numel() for weight in model.parameters())
     return Tried(
-        np.concatenate(labels), np.concatenate(present), num_parameters, seconds, speed(model)
+        np.concatenate(labels),
+        np.concatenate(present),
+        num_parameters,
+        watch.seconds,
+        speed(model),
     )
 
 
@@ -157,16 +187,18 @@ def speed(model: NormalizedSequence) -> float:
 
 
 def summarise(name: str, each: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard error over the seeds of one model."""
+    """Mean over the seeds of one model, with its standard error from two seeds on."""
     scores = [result["macro_f1"] for result in each]
-    mean, error = float(np.mean(scores)), float(np.std(scores, ddof=1) / len(scores) ** 0.5)
+    mean = f"{np.mean(scores):.3f}"
+    if len(scores) > 1:
+        mean += f" ± {np.std(scores, ddof=1) / len(scores) ** 0.5:.3f}"
     seconds = float(np.mean([result["train_seconds"] for result in each]))
     rate = max(result["frames_per_second"] for result in each)
     peak = max(result["peak_mib"] for result in each)
     return {
         "model": name,
         "scores": scores,
-        "line": f"| {name} | {mean:.3f} ± {error:.3f} | {each[0]['parameters']:,} "
+        "line": f"| {name} | {mean} | {each[0]['parameters']:,} "
         f"| {seconds:.1f} | {rate:,.0f} | {peak:,.0f} |",
     }
 

@@ -6,7 +6,8 @@
 
 One video: the splits are solved by time blocks, one fold per seed. Several videos: each group (or
 video) is in the test part of exactly one fold. The flow needs no labels: it is trained once, on
-the training part of the first fold, and every fold uses it. Prints scores
+the train part of the first fold, and every fold uses it, so it has seen frames that later folds
+test, without labels. Prints scores
 on the pooled test frames; no threshold, length or weight of features or sequence is chosen on them.
 """
 

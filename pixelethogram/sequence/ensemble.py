@@ -1,8 +1,9 @@
 """Ensembles: folds of the labelled frames, one model trained without each, the mean of all logits.
 
 In: labels, and the stretches that may be learned from (train and val; the test part is never
-divided). Out: folds, and a network of networks. A frame of a fold has an honest answer: that of
-the member that did not learn from the fold.
+divided). Out: folds, and a network of networks. Of a frame of a fold, the member that left the
+fold out has not seen the label. The features network has, on train; so only val frames of a fold
+can tell how good the answers are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from pixelethogram.errors import InputError
 from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.splits import Segment, solve_splits
+from pixelethogram.splits import Segment, Splits, solve_splits
 
 
 class Ensemble(nn.Module):
@@ -89,7 +90,36 @@ def divide_folds(
                 why=error.why,
                 do="lower sequence.ensemble_folds, or label more",
             ) from error
-    return [_intersect(fold, segments) for fold in found.values()]
+    return [intersect(fold, segments) for fold in found.values()]
+
+
+def drop_between_folds(
+    splits: Mapping[str, Sequence[Segment]], folds: Sequence[Sequence[Segment]]
+) -> Splits:
+    """The parts, val without its frames between time blocks of different folds.
+
+    No member left those out: they are predicted by all, some of which learned right beside them.
+    A video that is in no fold at all was learned from by nobody, and keeps its frames.
+    """
+    inside = [each for fold in folds for each in fold]
+    divided = {each.video for each in inside}
+    kept = [
+        piece
+        for each in splits["val"]
+        for piece in (intersect(inside, [each]) if each.video in divided else [each])
+    ]
+    return {**{part: list(each) for part, each in splits.items()}, "val": kept}
+
+
+def intersect(some: Sequence[Segment], others: Sequence[Segment]) -> list[Segment]:
+    """Stretches that both cover."""
+    pieces = [
+        Segment(one.video, max(one.start, other.start), min(one.stop, other.stop))
+        for one in some
+        for other in others
+        if one.video == other.video
+    ]
+    return [piece for piece in pieces if piece.start < piece.stop]
 
 
 def folds_to_dict(folds: Sequence[Sequence[Segment]]) -> list[dict[str, list[list[int]]]]:
@@ -119,14 +149,3 @@ def _hide_outside(
         values = inside.setdefault(each.video, np.full_like(labels[each.video], -1))
         values[each.start : each.stop] = labels[each.video][each.start : each.stop]
     return inside
-
-
-def _intersect(fold: Sequence[Segment], segments: Sequence[Segment]) -> list[Segment]:
-    """What both cover."""
-    pieces = [
-        Segment(one.video, max(one.start, other.start), min(one.stop, other.stop))
-        for one in fold
-        for other in segments
-        if one.video == other.video
-    ]
-    return [piece for piece in pieces if piece.start < piece.stop]

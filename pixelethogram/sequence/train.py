@@ -83,6 +83,7 @@ def train_sequence(
     torch.manual_seed(seed)
     labels = np.concatenate([labels for _, labels in data.train])
     target = build_target(labels, data.behaviors, data.exclusive, settings.loss.weight_exponent)
+    target.report_untrainable(progress)
     mean, std = feature_statistics([features for features, _ in data.train])
     network = settings.model.build(len(mean), target.num_outputs, target.prior, data.exclusive)
     model = NormalizedSequence(network, mean, std)
@@ -90,7 +91,7 @@ def train_sequence(
     record_start(run, report, model, progress)
     result = fit(
         _build_task(model, target, settings),
-        WindowDataset(data.train, settings.window_frames, jitter=True),
+        WindowDataset(data.train, choose_window(settings), jitter=True),
         WindowDataset(data.val, max(len(features) for features, _ in data.val)),
         settings.train,
         GOAL,
@@ -165,6 +166,11 @@ def load_ensemble(run: Run) -> Ensemble:
         _restore(weights, settings, num_outputs, exclusive=run.exclusive) for weights in divided
     ]
     return Ensemble(members).eval()
+
+
+def choose_window(settings: SequenceConfig) -> int:
+    """Frames per training window: as set, else the network's own."""
+    return settings.window_frames or settings.model.default_window_frames
 
 
 def predict_batch(model: nn.Module, batch: dict[str, Tensor]) -> list[Tensor]:

@@ -58,7 +58,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
 
     Args:
         stretches: (features (T, D) float, labels (T, K) int8 of 1 / 0 / −1) of consecutive frames.
-        window: Frames per window.
+        window: Frames per window; that of the longest stretch where all are shorter.
         jitter: Draw the start of a window anew each time it is asked for, from torch's random
             numbers, so that no frame always stands at a window's edge.
     """
@@ -73,6 +73,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         if window < 1:
             raise ValueError(f"window must be at least one frame, not {window}")
         self.stretches = list(stretches)
+        window = min(window, max((len(labels) for _, labels in stretches), default=window))
         self.window = window
         self._starts: list[tuple[int, range]] = []
         for stretch, (features, labels) in enumerate(self.stretches):

@@ -12,8 +12,10 @@ from pixelethogram.errors import InputError
 from pixelethogram.sequence.ensemble import (
     Ensemble,
     divide_folds,
+    drop_between_folds,
     folds_from_dict,
     folds_to_dict,
+    intersect,
 )
 from pixelethogram.sequence.models import MODELS
 from pixelethogram.sequence.models.normalized import NormalizedSequence
@@ -168,6 +170,27 @@ class TestFolds:
         with pytest.raises(InputError, match="3 folds.*groom") as refusal:
             divide(labels, whole(labels), 3, guard_frames=0)
         assert "sequence.ensemble_folds" in str(refusal.value.do)
+
+    def test_val_frames_between_folds_are_dropped_and_other_parts_stay(self) -> None:
+        splits = {
+            "train": [Segment("a", 0, 40)],
+            "val": [Segment("a", 50, 100), Segment("new", 0, 9)],
+            "test": [Segment("a", 110, 150)],
+        }
+        folds = [[Segment("a", 0, 55), Segment("a", 80, 100)], [Segment("a", 65, 75)]]
+        assert drop_between_folds(splits, folds) == {
+            **splits,
+            "val": [
+                *(Segment("a", 50, 55), Segment("a", 80, 100), Segment("a", 65, 75)),
+                Segment("new", 0, 9),
+            ],
+        }
+        assert drop_between_folds(splits, []) == splits
+
+    def test_stretches_that_touch_have_nothing_in_common(self) -> None:
+        some = [Segment("a", 0, 10), Segment("b", 0, 10)]
+        others = [Segment("a", 10, 20), Segment("b", 5, 20), Segment("c", 0, 20)]
+        assert intersect(some, others) == [Segment("b", 5, 10)]
 
     def test_folds_survive_a_file(self) -> None:
         folds = [[Segment("é 1", 0, 5), Segment("é 1", 9, 12)], [Segment("b", 3, 4)], []]

@@ -100,6 +100,19 @@ def test_networks_were_published_with_these_weights_of_smoothness() -> None:
     }
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_in_a_window_of_its_own_length_every_tap_of_a_network_learns(name: str) -> None:
+    config = MODELS[name]
+    model = config().build(4, 2, None, False)
+    features = torch.randn(1, config.default_window_frames, 4)
+    labels = torch.randint(0, 2, (1, config.default_window_frames, 2))
+    loss_of_all(model(features, every_frame(features)), labels).backward()
+    for weight_name, weight in model.named_parameters():
+        if weight.ndim == 3:  # (out, in, taps)
+            assert weight.grad is not None
+            assert weight.grad.abs().sum(dim=(0, 1)).all(), weight_name
+
+
 @every_model
 @pytest.mark.parametrize("num_frames", [1, 20, 35, 61, 130])
 def test_logits_have_one_row_per_frame(variant: str, num_frames: int) -> None:

@@ -19,6 +19,7 @@ from pixelethogram.sequence.train import (
     Stretch,
     TrainedEnsemble,
     TrainedSequence,
+    choose_window,
     drop_resumables,
     feature_statistics,
     load_sequence,
@@ -205,6 +206,24 @@ class TestSmoothness:
         monkeypatch.setattr(train_module, "Classifier", build)
         train(tmp_path, to_data(), "sequence.train.steps=1", *overrides)
         assert found == [weight]
+
+
+class TestWindow:
+    @pytest.mark.parametrize(
+        ("overrides", "frames"),
+        [
+            (["sequence.model={name: linear}"], 180),
+            (["sequence.model={name: mstcn}"], 1024),
+            (["sequence.model={name: asformer}"], 1024),
+            (["sequence.model={name: mstcn2}"], 2048),
+            (["sequence.model={name: mstcn}", "sequence.window_frames=none"], 1024),
+            (["sequence.model={name: mstcn}", "sequence.window_frames=90"], 90),
+        ],
+    )
+    def test_a_network_has_its_own_and_the_user_decides(
+        self, overrides: list[str], frames: int
+    ) -> None:
+        assert choose_window(load_config(overrides=overrides).sequence) == frames
 
 
 class TestLabels:

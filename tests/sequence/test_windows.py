@@ -77,12 +77,19 @@ def test_the_same_random_numbers_give_the_same_windows() -> None:
 
 
 def test_a_window_is_padded_at_its_end() -> None:
-    item = WindowDataset([stretch(3)], window=5)[0]
+    item = WindowDataset([stretch(3), stretch(9)], window=5)[0]
     assert item["mask"].tolist() == [True, True, True, False, False]
     assert item["features"][:, 0].tolist() == [0, 1, 2, 0, 0]
     assert item["labels"][:, 0].tolist() == [1, 1, 1, -1, -1]
     types = {name: value.dtype for name, value in item.items()}
     assert types == {"features": torch.float32, "mask": torch.bool, "labels": torch.int8}
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+def test_where_all_stretches_are_shorter_the_longest_is_not_padded(jitter: bool) -> None:
+    dataset = WindowDataset([stretch(3), stretch(7, first=100)], window=1024, jitter=jitter)
+    assert [len(dataset[index]["mask"]) for index in range(2)] == [7, 7]
+    assert real_frames(dataset) == [*range(3), *range(100, 107)]
 
 
 def test_windows_nobody_scored_are_left_out() -> None:

@@ -7,10 +7,12 @@ width, rounded up, for any H and W of at least 8. Clips are z-scored; `FlowGener
 
 Each settings class also says which loss its network was published with, for settings that leave it
 open: ``smoothness_factor`` on all weights of smoothness, and ``sparsity``, the weight of the mean
-absolute flow.
+absolute flow. ``paper`` says where it was published; `pixelethogram models` shows it.
 """
 
 from __future__ import annotations
+
+from typing import get_args
 
 from pixelethogram.flow.models.motionnet import MotionNetConfig, MotionNetLiteConfig
 from pixelethogram.flow.models.pairwise_motionnet import PairwiseMotionNetConfig
@@ -25,9 +27,5 @@ FlowModelConfig = (
     | TinyMotionNet3DConfig
 )
 MODELS: dict[str, type[FlowModelConfig]] = {
-    "tiny_motionnet": TinyMotionNetConfig,
-    "pairwise_motionnet": PairwiseMotionNetConfig,
-    "motionnet": MotionNetConfig,
-    "motionnet_lite": MotionNetLiteConfig,
-    "tiny_motionnet_3d": TinyMotionNet3DConfig,
+    config.model_fields["name"].default: config for config in get_args(FlowModelConfig)
 }

@@ -15,6 +15,9 @@ around, None leaves that open. `exclusive` says that the probabilities of a fram
 its logits, else a sigmoid each; it matters to networks that refine an answer by its probabilities.
 `default_smoothness` of the settings class is the weight of the smoothness loss (MS-TCN) that the
 network was published with, for settings that leave it open; 0 without one.
+`default_window_frames` is the length of a training window where settings leave it open; a layer
+whose taps are farther away than that would never learn them. `paper` says where the network was
+published; `pixelethogram models` shows it.
 
 The networks expect z-scored features: `normalized.NormalizedSequence` is around each of them.
 A new model is one new file and its settings class in the list here; its tests exist already.

@@ -32,6 +32,7 @@ class ASFormerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.15
+    default_window_frames: ClassVar[int] = 1024
     paper: ClassVar[str] = "Yi et al. 2021"
 
     name: Literal["asformer"] = "asformer"

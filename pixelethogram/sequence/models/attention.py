@@ -23,6 +23,7 @@ class AttentionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Vaswani et al. 2017; Raffel et al. 2020"
 
     name: Literal["attention"] = "attention"

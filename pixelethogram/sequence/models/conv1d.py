@@ -21,6 +21,7 @@ class Conv1dConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Sun et al. 2021 (CalMS21)"
 
     name: Literal["conv1d"] = "conv1d"

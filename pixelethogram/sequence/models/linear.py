@@ -15,6 +15,7 @@ class LinearConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "logistic regression"
 
     name: Literal["linear"] = "linear"

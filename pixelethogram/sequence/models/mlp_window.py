@@ -17,6 +17,7 @@ class MLPWindowConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Sturman et al. 2020"
 
     name: Literal["mlp_window"] = "mlp_window"

@@ -24,6 +24,7 @@ class MSTCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.15
+    default_window_frames: ClassVar[int] = 1024
     paper: ClassVar[str] = "Farha & Gall 2019"
 
     name: Literal["mstcn"] = "mstcn"

@@ -20,6 +20,7 @@ class MSTCN2Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.15
+    default_window_frames: ClassVar[int] = 2048
     paper: ClassVar[str] = "Li et al. 2020"
 
     name: Literal["mstcn2"] = "mstcn2"

@@ -19,6 +19,7 @@ class LSTMConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Hochreiter & Schmidhuber 1997"
 
     name: Literal["lstm"] = "lstm"
@@ -44,6 +45,7 @@ class GRUConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Cho et al. 2014"
 
     name: Literal["gru"] = "gru"

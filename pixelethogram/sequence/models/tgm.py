@@ -31,6 +31,7 @@ class TGMConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     default_smoothness: ClassVar[float] = 0.0
+    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Piergiovanni & Ryoo 2019; Bohnslav et al. 2021"
 
     name: Literal["tgm"] = "tgm"
