@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def read_features(
         stop: Frame after the last; None reads to the end.
 
     Raises:
-        InputError: The video has no features of this run yet.
+        InputError: The video has no features of this run yet, or they were made of another
+            recording or other weights.
     """
     with _open_features(video, run) as arrays:
         return arrays.read(name, start, stop)
@@ -41,7 +43,8 @@ def list_features(video: Video, run: Run) -> list[str]:
     """Names of the arrays that extraction left; a network of one stream leaves fewer.
 
     Raises:
-        InputError: The video has no features of this run yet.
+        InputError: The video has no features of this run yet, or they were made of another
+            recording or other weights.
     """
     with _open_features(video, run) as arrays:
         return arrays.names
@@ -88,19 +91,37 @@ def predict_unlearned(
     return probabilities
 
 
-def _open_features(video: Video, run: Run) -> ArrayReader:
+@contextlib.contextmanager
+def _open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
     path = array_file(video.folder, "features", run.id)
     if not path.exists():
         raise InputError(
             f"{video.name} has no features of run {run.id}", where=path, do=_remedy(run)
         )
-    return ArrayReader(path, video.num_frames)
+    with ArrayReader(path, video.num_frames) as arrays:
+        _refuse_other_origin(arrays, video, run)
+        yield arrays
 
 
-def _remedy(run: Run) -> str:
-    """The command that helps where features of a run are missing."""
+def _refuse_other_origin(arrays: ArrayReader, video: Video, run: Run) -> None:
+    origins = {
+        "video_sha256": (video.sha256, "of another recording"),
+        "weights_sha256": (run.results["weights_sha256"], "with other weights"),
+    }
+    for name, (expected, other) in origins.items():
+        if arrays.attribute(name) != expected:
+            raise InputError(
+                f"the features of {video.name} were made {other}: another {name}",
+                where=arrays.path,
+                why="the video or the run was replaced after extraction",
+                do=_remedy(run, " --overwrite"),
+            )
+
+
+def _remedy(run: Run, option: str = "") -> str:
+    """The command that helps where features of a run are missing or stale."""
     project = run.folder.parents[2]
     newest = latest_run(project / "runs", "features")
     if newest.id == run.id:
-        return f'pixelethogram extract "{project}"'
+        return f'pixelethogram extract "{project}"{option}'
     return f'a newer features run exists, so: pixelethogram train sequence "{project}"'

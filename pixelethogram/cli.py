@@ -58,9 +58,7 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", metavar="NAME")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="End with one JSON object on standard output.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
 SourcesArgument = Annotated[
     list[Path], typer.Argument(help="Videos, image folders, HDF5 movies, or folders of them.")
 ]
@@ -192,7 +190,7 @@ def train(
     ] = True,
     json: JsonOption = False,
 ) -> None:
-    """Train a stage on the labelled videos; `all` ends with an ethogram of every video."""
+    """Train a stage on labelled videos; `sequence` and `all` end with every video's ethogram."""
     from pixelethogram import pipeline
 
     job = _open_job(project, preset, set_, device, resume=resume, json=json, training=True)
@@ -206,7 +204,7 @@ def train(
     if stage is StageOrAll.all:
         run = pipeline.train_all(job)
     else:
-        run = pipeline.train_stage(job, stage.value)
+        run = pipeline.train_one(job, stage.value)
     job.progress.message(f"run {run.id} is finished: {run.folder}")
     if run.stage == "sequence":
         _show_scores(job, json)
@@ -244,10 +242,15 @@ def predict(
     json: JsonOption = False,
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
-    if not sources:
-        _predict_again(_open_job(run, None, None, device, json=json), json)
+    if sources:
+        _predict_new(run, sources, out, overwrite, device, json)
         return
-    _predict_new(run, sources, out, overwrite, device, json)
+    if out is not None:
+        raise UsageError(
+            "--out is for videos from outside the project",
+            do=f'pixelethogram predict "{run}" VIDEOS --out "{out}"',
+        )
+    _predict_again(_open_job(run, None, None, device, json=json), overwrite, json)
 
 
 @app.command()
@@ -317,16 +320,16 @@ def _open_job(
     from pixelethogram.training.device import choose_device
 
     opened = Project(project)
-    load = load_adopted_config if training else load_config
-    config = load(preset, opened.settings, overrides or ())
+    layers = (preset, opened.settings, overrides or ())
+    config = load_adopted_config(*layers, runs=opened.runs) if training else load_config(*layers)
     progress = build_progress(build_console(json=json))
     return Job(opened, config, choose_device(device), progress, resume)
 
 
-def _predict_again(job: Job, json: bool) -> None:
+def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
     from pixelethogram.pipeline import predict_project
 
-    run = predict_project(job)
+    run = predict_project(job, overwrite=overwrite)
     job.progress.message(f"predicted with run {run.id}")
     videos = {video.name: str(video.ethogram_path) for video in job.project.videos()}
     _print_json({"run": run.id, "ethograms": videos}, json)

@@ -191,9 +191,11 @@ class ClassifierLossConfig(Settings):
     gamma: float = Field(1.0, ge=0)
     """How strongly frames that are already right fade."""
     smoothing: float = Field(0.05, ge=0, lt=0.5)
-    """Targets become this and one minus this."""
+    """Targets become this and one minus this; where behaviors exclude each other, the classes that
+    are not present share it."""
     weight_exponent: float = Field(0.25, ge=0, le=1)
-    """Rare behaviors weigh (absent / present) to this power."""
+    """Rare behaviors weigh (absent / present) to this power; so does "none" where they exclude
+    each other."""
 
 
 class FeaturesConfig(Settings):
@@ -233,8 +235,9 @@ class SequenceConfig(Settings):
     start_weights: str = "none"
     """`none` starts at random; else the folder of a sequence run, or a file of weights: of ours, or
     a DeepEthogram checkpoint (`tgmj`)."""
-    window_frames: int = Field(180, ge=2)
-    """Frames per training window."""
+    window_frames: OptionalInt = Field(None, ge=2)
+    """Frames per training window; none takes the network's own: 1024 for mstcn and asformer, 2048
+    for mstcn2, else 180. Recordings that are shorter are one window."""
     loss: ClassifierLossConfig = ClassifierLossConfig()
     """Focal loss."""
     smoothness: OptionalFloat = Field(None, ge=0)

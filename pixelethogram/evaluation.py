@@ -1,7 +1,8 @@
 """How good the predictions of a project are: decision rule, scores per part, chance.
 
-Thresholds are chosen on the val part (of an ensemble, whose members left each frame of train and
-val out in turn, on both), bout lengths on the train part; the test part only judges.
+Thresholds are chosen on the val part, bout lengths on the train part; the test part only judges.
+The train part never chooses thresholds, not even those of an ensemble, whose members left its
+frames out in turn: the features network has learned its labels.
 """
 
 from __future__ import annotations
@@ -66,28 +67,24 @@ def evaluate(
     settings: EthogramConfig,
     seed: int,
     decision: Decision | None = None,
-    chosen_on: Sequence[str] = ("val",),
 ) -> Evaluation:
     """Choose the decision rule and score the parts that training did not see.
 
     Args:
         labels: Per video (T, K), 1 / 0 / -1.
         probabilities: Per video (T, K).
-        splits: Part -> stretches of video.
+        splits: Part -> stretches of video; the predictor learned from no frame of val and test.
         behaviors: Names of the columns.
         exclusive: At most one behavior per frame.
         settings: Threshold floor, bout percentile, chance repetitions.
         seed: Of the chance level.
         decision: The rule to use; None chooses it.
-        chosen_on: Parts whose frames choose the thresholds, none of which the predictor learned
-            from.
     """
     cut = {part: _cut(labels, segments) for part, segments in splits.items()}
     if decision is None:
-        unseen = [segment for part in chosen_on for segment in splits[part]]
         decision = choose_decision(
-            np.concatenate(_cut(probabilities, unseen)),
-            np.concatenate(_cut(labels, unseen)),
+            np.concatenate(_cut(probabilities, splits["val"])),
+            np.concatenate(cut["val"]),
             cut["train"],
             behaviors,
             exclusive=exclusive,

@@ -29,8 +29,8 @@ from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.train import load_features
-from pixelethogram.flow.train import load_flow
 from pixelethogram.frames.source import find_recordings, open_frames
+from pixelethogram.lineage import load_flow_of
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.project import hash_recording
 from pixelethogram.runs import Run, find_runs
@@ -84,8 +84,7 @@ def load_models(run_or_project: Path, device: str) -> PipelineModels:
     """Networks and decision rule of a sequence run, or of the newest one of a project."""
     run = find_sequence_run(run_or_project)
     features_run = run.parent("features")
-    flow = load_flow(features_run.parent("flow"))
-    features = load_features(features_run, flow).to(device)
+    features = load_features(features_run, load_flow_of(features_run)).to(device)
     decision = Decision.from_dict(run.results["decision"])
     return PipelineModels(
         run, features_run.config, features, load_sequence(run).to(device), decision, device

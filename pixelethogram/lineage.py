@@ -8,14 +8,33 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pixelethogram.config import Config
+from pixelethogram.download import hash_file
+from pixelethogram.features.models.external import HEADS, ExternalConfig
+from pixelethogram.flow.train import load_flow
 from pixelethogram.project import Project
-from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, start_run
+from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
+from pixelethogram.start_weights.load import FULL_LIST
+from pixelethogram.start_weights.sources import NONE, TORCHVISION
 
 PARENT: dict[Stage, Stage] = {"features": "flow", "sequence": "features"}
+
+
+def needed_stages(config: Config) -> list[Stage]:
+    """Stages to be trained, in order: there is no flow where the features network needs none."""
+    return [stage for stage in STAGES if stage != "flow" or config.features.model.needs_flow]
+
+
+def parent_stage(config: Config, stage: Stage) -> Stage | None:
+    """The stage that another is built on, if there is one."""
+    parent = PARENT.get(stage)
+    return parent if parent in needed_stages(config) else None
 
 
 def start_stage(project: Project, config: Config, stage: Stage, runs: Path) -> Run:
@@ -29,7 +48,7 @@ def start_stage(project: Project, config: Config, stage: Stage, runs: Path) -> R
         config,
         behaviors=project.behaviors,
         exclusive=project.exclusive,
-        parents=_parents(project, stage),
+        parents=_parents(project, config, stage),
         videos=videos,
         fingerprint=fingerprint(project, config, stage),
     )
@@ -61,13 +80,55 @@ def parent_of(project: Project, run: Run) -> Run:
     return Run(project.runs / stage / run.record["parents"][stage])
 
 
+def load_flow_of(run: Run, project: Project | None = None) -> nn.Module:
+    """The flow network that a features run is built on; an identity where it needs none.
+
+    Args:
+        run: A features run.
+        project: Where the flow run is, if `run` itself lies outside of its project.
+
+    Raises:
+        InputError: The flow run is missing.
+    """
+    if not run.config.features.model.needs_flow:
+        return nn.Identity()
+    return load_flow(parent_of(project, run) if project else run.parent("flow"))
+
+
+def inherit_settings(project: Project, config: Config, stage: Stage) -> tuple[Config, list[str]]:
+    """Settings to train a stage with: a sequence model keeps those its features were made with.
+
+    Returns:
+        The settings, and what is kept although `config` has it otherwise; see `list_differences`.
+
+    Raises:
+        InputError: There are no features yet.
+    """
+    if stage != "sequence":
+        return config, []
+    kept = latest_run(project.runs, "features").config
+    sections = ("frames", "flow", "features")
+    changed = list_differences(kept, config, tuple(f"{name}." for name in sections))
+    return config.model_copy(update={name: getattr(kept, name) for name in sections}), changed
+
+
+def list_differences(first: Config, second: Config, prefixes: tuple[str, ...]) -> list[str]:
+    """Settings that begin with a prefix and differ, as "KEY = VALUE, not VALUE"."""
+    one, other = (dict(_flatten(each.model_dump(mode="json"))) for each in (first, second))
+    return [
+        f"{key} = {value}, not {other[key]}"
+        for key, value in one.items()
+        if key.startswith(prefixes) and key in other and value != other[key]
+    ]
+
+
 def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     """Hash of everything that the result of a stage depends on."""
     settings = config.model_dump(mode="json")
     sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
     inputs: dict[str, Any] = {
         "stage": stage,
-        "parents": _parents(project, stage),
+        "parents": _parents(project, config, stage),
         "videos": [video.sha256 for video in project.videos()],
         "splits": {
             part: [dataclasses.astuple(segment) for segment in segments]
@@ -85,17 +146,49 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
             inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
     inputs["settings"] = {name: settings[name] for name in sections}
+    if given := _given_files(config, stage):
+        inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _is_same(run: Run, project: Project, config: Config) -> bool:
-    parent = PARENT.get(run.stage)
+    parent = parent_stage(config, run.stage)
     if parent and not find_runs(project.runs, parent):
         return False
     return run.record["fingerprint"] == fingerprint(project, config, run.stage)
 
 
-def _parents(project: Project, stage: Stage) -> dict[str, str]:
+def _parents(project: Project, config: Config, stage: Stage) -> dict[str, str]:
     """Id of the newest finished run of the stage before; a missing one is an error."""
-    parent = PARENT.get(stage)
+    parent = parent_stage(config, stage)
     return {parent: latest_run(project.runs, parent).id} if parent else {}
+
+
+def _given_files(config: Config, stage: Stage) -> list[str]:
+    """Files and run folders that the settings of a stage name; those of its parents are theirs."""
+    section = getattr(config, stage)
+    if not isinstance(section.model, ExternalConfig):
+        return [section.start_weights] if section.start_weights not in (NONE, TORCHVISION) else []
+    source, weights = section.model.source, section.model.weights
+    return [source] * (source not in HEADS) + [weights] * (weights != NONE)
+
+
+def _hash_given(project: Project, stage: Stage, given: str) -> str:
+    """sha256 of a file, or of a run's weights; of one that is gone what the newest run noted."""
+    path = Path(given) / "weights.pt" if Path(given).is_dir() else Path(given)
+    if path.is_file():
+        return hash_file(path)
+    for run in find_runs(project.runs, stage)[-1:]:
+        noted = read_yaml(run.folder / FULL_LIST)
+        if noted["source"] == given:
+            return noted["sha256"]
+    return "gone"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Key with dots and value of every setting."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

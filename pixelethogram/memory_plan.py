@@ -8,6 +8,7 @@ the sequence stage the features of all videos and the validation, which takes th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +16,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
 
 from pixelethogram.cached_features import read_features
 from pixelethogram.config import (
@@ -25,6 +31,7 @@ from pixelethogram.config import (
     SequenceConfig,
     TrainConfig,
 )
+from pixelethogram.errors import InputError
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.features.train import predict_clips
@@ -33,7 +40,7 @@ from pixelethogram.flow.task import FlowTask
 from pixelethogram.frames.crop import crop_to_motion
 from pixelethogram.runs import Stage, find_runs
 from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.sequence.train import predict_batch
+from pixelethogram.sequence.train import choose_window, predict_batch
 from pixelethogram.stages import Job
 from pixelethogram.store import array_file
 from pixelethogram.training.classifier import Classifier, Target
@@ -47,6 +54,11 @@ STILL = AugmentConfig(
     flip_horizontal=0, flip_vertical=0, rotation_degrees=0, color_probability=0, grayscale=0
 )
 NO_COLORS = (0.0, 0.0, 0.0)
+UNKNOWABLE = (
+    *(DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException),
+    InputError,  # of a network that is refused; training refuses it too, and is the one to say so
+)
+"""What is raised where networks cannot do without numbers."""
 
 Batch = dict[str, Tensor]
 Size = tuple[int, int]
@@ -127,21 +139,27 @@ def plan_memory(training: Training, device: str) -> MemoryPlan | None:
         device: cpu, cuda or mps.
 
     Returns:
-        None where nobody can know: for a network in a file, or without features.
+        None where it cannot be known: for a network in a file, for one that computes by what its
+        numbers are, or without features.
     """
     stage = training.stage
     settings: TrainConfig = getattr(training.config, stage).train
-    at_most = choose_precision(settings.precision, device) != "fp32"
     crop = find_crop(training.config)
     plans = []
-    with FakeTensorMode(), torch.device("cuda" if device == "cuda" else "cpu"):
+    with (
+        contextlib.suppress(*UNKNOWABLE),
+        FakeTensorMode(),
+        torch.device("cuda" if device == "cuda" else "cpu"),
+    ):
         for step in build_steps(training, crop):
             constant, per_item = _measure_activations(step, settings.batch_size)
             weights = _count_weights(step, settings.ema_decay > 0, _has_start(training))
+            at_most = choose_precision(settings.precision, device, step.task) != "fp32"
             plans.append(
                 MemoryPlan(stage, settings.batch_size, weights, constant, per_item, at_most)
             )
-    return max(plans, key=lambda plan: plan.total, default=None)
+        return max(plans, key=lambda plan: plan.total, default=None)
+    return None
 
 
 def find_crop(config: Config) -> Size:
@@ -222,7 +240,7 @@ def _advise(plan: MemoryPlan, config: Config, free: int) -> str:
     if number:
         return f"{number} per step would: --set {plan.stage}.train.batch_size={number}"
     if plan.stage == "sequence":
-        shorter = max(2, config.sequence.window_frames // 2)
+        shorter = max(2, choose_window(config.sequence) // 2)
         return f"nor would 1 per step; shorter windows help: --set sequence.window_frames={shorter}"
     height, width = (max(32, size // 2) for size in (config.frames.height, config.frames.width))
     return (
@@ -277,15 +295,15 @@ def _sequence_step(training: Training, num_features: int) -> Step:
         torch.zeros(num_features),
         torch.ones(num_features),
     )
-    smoothness = settings.smoothness
+    window, smoothness = choose_window(settings), settings.smoothness
     if smoothness is None:
         smoothness = settings.model.default_smoothness
 
     def build_batch(number: int) -> Batch:
         return {
-            "features": torch.zeros(number, settings.window_frames, num_features),
-            "mask": torch.ones(number, settings.window_frames, dtype=torch.bool),
-            "labels": _labels(training, number, settings.window_frames),
+            "features": torch.zeros(number, window, num_features),
+            "mask": torch.ones(number, window, dtype=torch.bool),
+            "labels": _labels(training, number, window),
         }
 
     task = _build_classifier(network, predict_batch, target, settings, smoothness)
@@ -317,7 +335,7 @@ def _build_target(training: Training) -> Target:
     return Target(
         training.behaviors,
         training.exclusive,
-        positive_weights=torch.ones(number),
+        positive_weights=torch.ones(number + training.exclusive),
         trainable=torch.ones(number, dtype=torch.bool),
         prior=torch.zeros(number + training.exclusive),
         always_one=False,

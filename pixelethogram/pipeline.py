@@ -36,12 +36,20 @@ from pixelethogram.ethogram.plots import plot_curves, plot_raster
 from pixelethogram.evaluation import Evaluation, evaluate
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.train import load_features
-from pixelethogram.flow.train import load_flow
-from pixelethogram.lineage import PARENT, find_broken_off, find_up_to_date, start_stage
+from pixelethogram.lineage import (
+    PARENT,
+    find_broken_off,
+    find_up_to_date,
+    inherit_settings,
+    load_flow_of,
+    needed_stages,
+    parent_stage,
+    start_stage,
+)
 from pixelethogram.memory_plan import announce_memory
 from pixelethogram.project import Project, Video
-from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run
-from pixelethogram.sequence.ensemble import folds_from_dict
+from pixelethogram.runs import Run, Stage, find_runs, latest_run
+from pixelethogram.sequence.ensemble import drop_between_folds, folds_from_dict
 from pixelethogram.sequence.train import load_ensemble, load_sequence
 from pixelethogram.splits import solve_splits
 from pixelethogram.stages import Job, reload_stage, run_stage
@@ -55,12 +63,13 @@ FEATURES_LOGITS = {
 }
 MIN_GAIN_DB = 0.5  # flow that explains less is of little use
 DRY_RUN_ABOVE = 300  # steps; longer trainings are tried with two steps first
+SETTINGS_SHOWN = 5
 
 
 def train_all(job: Job) -> Run:
     """All stages in order; one whose newest run has the same inputs is not trained again."""
     split_project(job)
-    for stage in STAGES:
+    for stage in needed_stages(job.config):
         run = find_up_to_date(job.project, job.config, stage) if job.resume else None
         if run is None:
             train_stage(job, stage)
@@ -71,9 +80,19 @@ def train_all(job: Job) -> Run:
     return predict_project(job)
 
 
+def train_one(job: Job, stage: Stage) -> Run:
+    """Train one stage; the sequence stage ends with an ethogram of every video."""
+    run = train_stage(job, stage)
+    if stage == "sequence":
+        extract_project(job)
+        predict_project(job)
+    return run
+
+
 def train_stage(job: Job, stage: Stage) -> Run:
     """Train one stage; a long training is tried with two steps first."""
     split_project(job)
+    job = _inherit(job, stage)
     announce_memory(job, stage)
     run = find_broken_off(job.project, job.config, stage) if job.resume else None
     if run is not None:
@@ -96,8 +115,8 @@ def train_stage(job: Job, stage: Stage) -> Run:
 def try_all(job: Job) -> list[Stage]:
     """Dry run of every stage whose earlier stages are trained; gives the stages tried."""
     tried: list[Stage] = []
-    for stage in STAGES:
-        parent = PARENT.get(stage)
+    for stage in needed_stages(job.config):
+        parent = parent_stage(job.config, stage)
         if parent and not find_runs(job.project.runs, parent):
             job.progress.message(f"{stage} is not tried: it needs a finished {parent} run")
         else:
@@ -108,6 +127,7 @@ def try_all(job: Job) -> list[Stage]:
 def try_stage(job: Job, stage: Stage) -> Stage:
     """Dry run: two steps, one validation, save and reload, in a folder that is thrown away."""
     split_project(job)
+    job = _inherit(job, stage)
     job.progress.message(f"dry run of {stage}: two steps, validation, save, reload")
     short = dataclasses.replace(job, config=_shorten(job.config, stage), resume=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +161,8 @@ def split_project(job: Job) -> None:
 def extract_project(job: Job, *, overwrite: bool = False) -> int:
     """Features of every video for the newest features run; what is there already is kept.
 
+    Predictions from features that are written anew are deleted before.
+
     Returns:
         Number of videos that were extracted now.
     """
@@ -152,8 +174,9 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
     ]
     if not missing:
         return 0
-    model = load_features(run, load_flow(run.parent("flow"))).to(job.device)
+    model = load_features(run, load_flow_of(run)).to(job.device)
     for video in missing:
+        _drop_predictions(job.project, video, run)
         about = {
             "run": run.id,
             "weights_sha256": run.results["weights_sha256"],
@@ -172,15 +195,18 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
     return len(missing)
 
 
-def predict_project(job: Job) -> Run:
-    """Probabilities and ethogram of every video of the project, from its cached features."""
+def predict_project(job: Job, *, overwrite: bool = False) -> Run:
+    """Probabilities and ethogram of every video of the project, from its cached features.
+
+    Probabilities of this run that are there already are kept, unless they are to be overwritten.
+    """
     run = latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
     decision = Decision.from_dict(run.results["decision"])
     model = load_sequence(run)
     for video in job.project.videos():
         target = array_file(video.folder, "sequence", run.id)
-        if not target.exists():
+        if overwrite or not target.exists():
             probabilities = predict_cached(video, features_run, model, exclusive=run.exclusive)
             with ArrayWriter(target, {"run": run.id, "behaviors": list(run.behaviors)}) as writer:
                 writer.append(probabilities=probabilities)
@@ -197,6 +223,8 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
     run = run or latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
     splits = job.project.splits
+    if run.config.sequence.ensemble_folds > 1:
+        splits = drop_between_folds(splits, folds_from_dict(run.results["folds"]))
     judged = {segment.video for segments in splits.values() for segment in segments}
     ethograms = job.project.read_labels()
     labels = {name: ethograms[name].values for name in ethograms if name in judged}
@@ -256,6 +284,26 @@ def _read_unlearned(videos: Sequence[Video], run: Run, features_run: Run) -> dic
         video.name: predict_unlearned(video, features_run, model, left_out, exclusive=run.exclusive)
         for video in videos
     }
+
+
+def _inherit(job: Job, stage: Stage) -> Job:
+    """The job with the settings that the run before was made with, where they must be the same."""
+    config, changed = inherit_settings(job.project, job.config, stage)
+    if changed:
+        shown = "; ".join(changed[:SETTINGS_SHOWN])
+        more = len(changed) - SETTINGS_SHOWN
+        job.progress.message(
+            f"note: the {stage} model goes with its {PARENT[stage]}, which were made with {shown}"
+            + (f" and {more} more" if more > 0 else "")
+        )
+    return dataclasses.replace(job, config=config)
+
+
+def _drop_predictions(project: Project, video: Video, features_run: Run) -> None:
+    """Delete what was predicted from the features of a video."""
+    for run in find_runs(project.runs, "sequence"):
+        if run.record["parents"]["features"] == features_run.id:
+            array_file(video.folder, "sequence", run.id).unlink(missing_ok=True)
 
 
 def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:

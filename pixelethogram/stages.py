@@ -27,15 +27,17 @@ from pixelethogram.flow.train import FlowData, load_flow, sample_clip_frames, tr
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.proxy import ProxyFile, build_proxy, proxy_path
 from pixelethogram.frames.statistics import Statistics, pool_statistics
-from pixelethogram.lineage import parent_of
+from pixelethogram.lineage import list_differences, load_flow_of, parent_of
 from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, Stage, finish_run, read_yaml, write_yaml
 from pixelethogram.sequence.ensemble import (
     Ensemble,
     divide_folds,
+    drop_between_folds,
     folds_from_dict,
     folds_to_dict,
+    intersect,
 )
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.train import (
@@ -77,7 +79,7 @@ def reload_stage(job: Job, run: Run) -> None:
     if run.stage == "flow":
         load_flow(run)
     elif run.stage == "features":
-        load_features(run, load_flow(parent_of(job.project, run)))
+        load_features(run, load_flow_of(run, job.project))
     else:
         load_sequence(run)
 
@@ -119,8 +121,8 @@ def _train_flow(job: Job, run: Run) -> Run:
 
 
 def _train_features(job: Job, run: Run) -> Run:
-    flow_run = parent_of(job.project, run)
-    _check_same_frames(flow_run.config, job.config)
+    if job.config.features.model.needs_flow:
+        _check_same_frames(parent_of(job.project, run).config, job.config)
     videos, labels, spans = _labelled(job.project)
     proxies = prepare_proxies(job, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
@@ -135,7 +137,7 @@ def _train_features(job: Job, run: Run) -> Run:
         job.project.behaviors,
         job.project.exclusive,
     )
-    flow = load_flow(flow_run)
+    flow = load_flow_of(run, job.project)
     return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)
 
 
@@ -143,8 +145,7 @@ def _train_sequence(job: Job, run: Run) -> Run:
     features_run = parent_of(job.project, run)
     videos, values, _ = _labelled(job.project)
     labels = {video.name: each for video, each in zip(videos, values, strict=True)}
-    is_ensemble = job.config.sequence.ensemble_folds > 1
-    train = _train_ensemble if is_ensemble else _train_single
+    train = _train_ensemble if job.config.sequence.ensemble_folds > 1 else _train_single
     model, left_out, about = train(job, run, labels)
     evaluation = evaluate(
         labels,
@@ -154,13 +155,17 @@ def _train_sequence(job: Job, run: Run) -> Run:
             )
             for video in videos
         },
-        job.project.splits,
+        drop_between_folds(job.project.splits, [fold for _, fold in left_out]),
         job.project.behaviors,
         exclusive=job.project.exclusive,
         settings=job.config.ethogram,
         seed=job.config.seed,
-        chosen_on=("train", "val") if is_ensemble else ("val",),
     )
+    if unusable := evaluation.decision.unusable_behaviors:
+        job.progress.message(
+            f"no usable threshold: {', '.join(unusable)}; 0.5 stands in, as validation frames show "
+            "them never, or no threshold tells them apart (F1 of 0.05 or more)"
+        )
     decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
     plot_evaluation(evaluation, run.folder / "scores.png")
     finish_run(run, model.state_dict(), {**about, **decision})
@@ -191,12 +196,12 @@ def _train_ensemble(
     stretches = [_read_stretches(job, run, labels, fold) for fold in folds]
     data = [
         SequenceData(
-            [each for other in stretches if other is not fold for each in other],
-            fold,
+            [each for other in stretches if other is not own for each in other],
+            _read_stretches(job, run, labels, _choose_validation(job, labels, fold)),
             job.project.behaviors,
             job.project.exclusive,
         )
-        for fold in stretches
+        for fold, own in zip(folds, stretches, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
     about = {"fit": trained.results, "folds": folds_to_dict(folds)}
@@ -218,8 +223,37 @@ def _find_folds(job: Job, run: Run, labels: Mapping[str, np.ndarray]) -> list[li
         block_frames=split.block_frames,
         seed=job.config.seed,
     )
+    _check_val_frames(labels, drop_between_folds(splits, folds)["val"])
     write_yaml(path, folds_to_dict(folds))
     return folds
+
+
+def _choose_validation(
+    job: Job, labels: Mapping[str, np.ndarray], fold: Sequence[Segment]
+) -> list[Segment]:
+    """What chooses the best step of the member that left a fold out: its val frames, if any.
+
+    The features of train frames tell more about the labels than those of new videos will.
+    """
+    chosen = intersect(fold, job.project.splits["val"])
+    return chosen if _has_scored_frame(labels, chosen) else list(fold)
+
+
+def _has_scored_frame(labels: Mapping[str, np.ndarray], segments: Sequence[Segment]) -> bool:
+    return any(
+        (labels[each.video][each.start : each.stop] >= 0).any()
+        for each in segments
+        if each.video in labels
+    )
+
+
+def _check_val_frames(labels: Mapping[str, np.ndarray], val: Sequence[Segment]) -> None:
+    if not _has_scored_frame(labels, val):
+        raise InputError(
+            "no scored frame of val is inside of a fold",
+            why="val lies in the guards between time blocks of different folds",
+            do="lower split.guard_frames or sequence.ensemble_folds, or label more",
+        )
 
 
 def _read_stretches(
@@ -294,11 +328,12 @@ def _flow_spans(project: Project, videos: Sequence[Video]) -> tuple[list[Span], 
 
 
 def _check_same_frames(flow: Config, now: Config) -> None:
-    if flow.frames != now.frames or flow.flow.model != now.flow.model:
+    changed = list_differences(flow, now, ("frames.", "flow.model."))
+    if changed:
         raise UsageError(
-            f"the flow network was trained on frames of {flow.frames.height} x {flow.frames.width} "
-            f"({flow.flow.model.name}), now they are {now.frames.height} x {now.frames.width}",
-            do="train the flow again with these settings: pixelethogram train flow PROJECT ...",
+            f"the flow network was trained with {'; '.join(changed)}",
+            do="train the flow again with these settings: pixelethogram train flow PROJECT ...; "
+            "or choose the flow network's here with --set",
         )
 
 

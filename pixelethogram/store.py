@@ -2,8 +2,7 @@
 
 ::
 
-    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames,
-                          behaviors
+    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames
         features          (T, D) float16, chunks of 256 frames
         logits            (T, O) float32, the features stage's own opinion, without temporal context
         spatial_logits, flow_logits  (T, O) float32, each stream's
@@ -153,8 +152,8 @@ class ArrayReader:
         return list(self._file)
 
     def attribute(self, name: str) -> Any:
-        """An attribute; text and numbers as they were written, all else as JSON."""
-        value = self._file.attrs[name]
+        """An attribute; text and numbers as they were written, all else as JSON; None if absent."""
+        value = self._file.attrs.get(name)
         return value.item() if isinstance(value, np.generic) else value
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:

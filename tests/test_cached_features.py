@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import h5py
 import numpy as np
 import pytest
 
 from pixelethogram.cached_features import list_features, predict_cached, read_features
 from pixelethogram.errors import InputError
 from pixelethogram.pipeline import evaluate_project, read_probabilities
-from pixelethogram.project import Project
+from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.stages import Job
@@ -21,6 +22,12 @@ MakeJob = Callable[..., Job]
 
 def features_run(project: Project) -> Run:
     return latest_run(project.runs, "features")
+
+
+def origin_of(video: Video, run: Run) -> dict[str, str]:
+    """What extraction says in a file about where it came from."""
+    weights = run.results["weights_sha256"]
+    return {"run": run.id, "video_sha256": video.sha256, "weights_sha256": weights}
 
 
 def test_a_stretch_is_cut_out_of_the_whole(trained_project: Project) -> None:
@@ -51,6 +58,23 @@ def test_missing_features_name_the_command_that_makes_them(project_copy: Project
             read()
 
 
+@pytest.mark.parametrize("name", ["video_sha256", "weights_sha256"])
+@pytest.mark.parametrize("value", ["another", None])
+def test_features_of_another_recording_or_other_weights_are_refused(
+    name: str, value: str | None, project_copy: Project
+) -> None:
+    video, run = project_copy.videos()[0], features_run(project_copy)
+    with h5py.File(array_file(video.folder, "features", run.id), "r+") as file:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+    for read in (lambda: read_features(video, run, "features"), lambda: list_features(video, run)):
+        with pytest.raises(InputError, match=f"another {name}") as refusal:
+            read()
+        assert "pixelethogram extract" in str(refusal.value.do)
+        assert "--overwrite" in str(refusal.value.do)
+
+
 def test_a_network_of_one_stream_is_evaluated_without_the_rows_of_two(
     project_copy: Project, make_job: MakeJob
 ) -> None:
@@ -59,7 +83,7 @@ def test_a_network_of_one_stream_is_evaluated_without_the_rows_of_two(
         path = array_file(video.folder, "features", run.id)
         with ArrayReader(path) as arrays:
             kept = {name: arrays.read(name) for name in ("features", "logits")}
-        with ArrayWriter(path, {"run": run.id}) as writer:
+        with ArrayWriter(path, origin_of(video, run)) as writer:
             writer.append(**kept)
             writer.finish()
     assert set(evaluate_project(make_job(project_copy))) == {"sequence", "features"}

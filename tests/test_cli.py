@@ -340,6 +340,16 @@ def test_status_ends_with_json(run: Callable[..., Result], project: Project, mov
     assert "souris 1" in result.err
 
 
+def test_models_ends_with_json(run: Callable[..., Result]) -> None:
+    result = run("models", "--json")
+    assert result.code == 0, result.err
+    networks = {each["name"]: each for each in only_json(result)["networks"]}
+    assert networks["tiny_motionnet"]["parameters"] == 1_951_784
+    assert networks["external"]["parameters"] is None
+    for word in ("flow", "features", "sequence", *networks, "depends on the file"):
+        assert word in result.err
+
+
 def test_doctor_ends_with_json(run: Callable[..., Result]) -> None:
     result = run("doctor", "--json")
     assert result.code == 0
@@ -400,7 +410,7 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
 
         monkeypatch.setattr(f"pixelethogram.pipeline.{name}", act)
 
-    answer("train_stage", flow)
+    answer("train_one", flow)
     answer("train_all", sequence)
     answer("try_stage", "features")
     answer("try_all", ["flow", "features"])
@@ -418,7 +428,7 @@ def test_a_stage_is_trained_with_the_settings_asked_for(
     result = run("train", "flow", trained.folder, *options)
     assert result.code == 0, result.err
     ((name, (config, resume, stage)),) = trained.asked
-    assert (name, stage, resume) == ("train_stage", "flow", False)
+    assert (name, stage, resume) == ("train_one", "flow", False)
     assert (config.seed, config.flow.train.learning_rate) == (3, 1e-4)
     assert only_json(result) == {
         "run": "1",
@@ -455,6 +465,19 @@ def test_training_takes_over_what_its_start_weights_were_trained_with(
     models = [config.features.model for _, (config, *_) in trained.asked]
     assert {model.spatial_view for model in models} == {"deepethogram"}
     assert [model.flow_weight for model in models] == [1.5, 1]
+
+
+def test_training_the_sequence_model_leaves_ethograms_and_shows_scores(
+    run: Callable[..., Result], project_copy: Project
+) -> None:
+    for video in project_copy.videos():
+        video.ethogram_path.unlink()
+    options = ("--device", "cpu", "--set", "sequence.train.steps=2", "--json")
+    result = run("train", "sequence", project_copy.folder, *options)
+    assert result.code == 0, result.err
+    assert set(only_json(result)["sequence"]) == {"val", "test"}
+    assert all(video.ethogram_path.is_file() for video in project_copy.videos())
+    assert "sequence model goes with its features" in result.err
 
 
 def test_training_everything_ends_with_the_scores(
@@ -505,6 +528,23 @@ def test_predicting_the_videos_of_a_project_ends_with_json(
     result = run("predict", trained.folder, "--json")
     ethogram = trained.folder / "videos" / "souris 1" / "ethogram.csv"
     assert only_json(result) == {"run": "2", "ethograms": {"souris 1": str(ethogram)}}
+
+
+def test_predicting_the_videos_of_a_project_again_overwrites_what_is_done(
+    run: Callable[..., Result], trained: SimpleNamespace
+) -> None:
+    run("predict", trained.folder)
+    run("predict", trained.folder, "--overwrite")
+    assert [arguments[-1] for _, arguments in trained.asked] == [False, True]
+
+
+def test_another_folder_for_the_videos_of_a_project_is_refused(
+    run: Callable[..., Result], trained: SimpleNamespace, tmp_path: Path
+) -> None:
+    result = run("predict", trained.folder, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "--out is for videos from outside the project" in result.err
+    assert trained.asked == []
 
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("skipped", 0), ("failed", 5)])

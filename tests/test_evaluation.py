@@ -52,7 +52,6 @@ def judge(
     *,
     exclusive: bool = False,
     decision: Decision | None = None,
-    chosen_on: Sequence[str] = ("val",),
 ) -> Evaluation:
     return evaluate(
         labels,
@@ -63,24 +62,11 @@ def judge(
         settings=EthogramConfig(chance_repetitions=10),
         seed=0,
         decision=decision,
-        chosen_on=chosen_on,
     )
 
 
 def changed(arrays: Arrays, video: str, values: np.ndarray) -> Arrays:
     return {**arrays, video: values}
-
-
-def test_thresholds_can_come_from_several_parts_but_never_from_test(
-    world: tuple[Arrays, Arrays],
-) -> None:
-    labels, probabilities = world
-    both = ("train", "val")
-    wanted = judge(labels, probabilities, chosen_on=both).decision.to_dict()["thresholds"]
-    for video, matters in (("a", True), ("b", True), ("c", False)):
-        changed_video = changed(probabilities, video, probabilities[video] ** 2)
-        other = judge(labels, changed_video, chosen_on=both).decision.to_dict()["thresholds"]
-        assert (other != wanted) is matters
 
 
 def test_thresholds_come_from_val_alone(world: tuple[Arrays, Arrays]) -> None:

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from pixelethogram.config import Config, load_config
+from pixelethogram.download import hash_file
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.lineage import (
     find_broken_off,
     find_up_to_date,
     fingerprint,
+    inherit_settings,
     parent_of,
     start_stage,
 )
 from pixelethogram.project import Project
-from pixelethogram.runs import STAGES, Run, Stage, finish_run
+from pixelethogram.runs import STAGES, Run, Stage, finish_run, write_yaml
 from pixelethogram.splits import Segment
 
 
@@ -102,6 +104,97 @@ class TestFingerprint:
         before = fingerprint(project, settings(), "features")
         finish(project, "flow")
         assert fingerprint(project, settings(), "features") != before
+
+
+class TestFilesInSettings:
+    """Training starts from what is in a file, whatever it is called."""
+
+    @pytest.fixture
+    def run_folder(self, project: Project, tmp_path: Path) -> Path:
+        folder = start_stage(project, settings(), "flow", tmp_path / "elsewhere").folder
+        (folder / "weights.pt").write_bytes(b"one")
+        return folder
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_another_content_under_the_same_name_touches_its_stage(
+        self, stage: Stage, project: Project, tmp_path: Path
+    ) -> None:
+        finish(project, "flow")
+        finish(project, "features")
+        path = tmp_path / "weights.pt"
+        path.write_bytes(b"one")
+        config = settings(f"{stage}.start_weights={path}")
+        before = {each: fingerprint(project, config, each) for each in STAGES}
+        path.write_bytes(b"two")
+        changed = [each for each in STAGES if fingerprint(project, config, each) != before[each]]
+        assert changed == [stage]
+
+    def test_so_does_another_content_of_a_run(self, project: Project, run_folder: Path) -> None:
+        config = settings(f"flow.start_weights={run_folder}")
+        before = fingerprint(project, config, "flow")
+        (run_folder / "weights.pt").write_bytes(b"two")
+        assert fingerprint(project, config, "flow") != before
+
+    @pytest.mark.parametrize(("key", "source"), [("source", "FILE"), ("weights", "r3d_18")])
+    def test_so_do_the_files_of_an_external_network(
+        self, key: str, source: str, project: Project, tmp_path: Path
+    ) -> None:
+        finish(project, "flow")
+        path = tmp_path / "network.pt"
+        path.write_bytes(b"one")
+        chosen = ["features.model.name=external", f"features.model.{key}={path}"]
+        chosen += [] if source == "FILE" else [f"features.model.source={source}"]
+        config = settings(*chosen)
+        before = fingerprint(project, config, "features")
+        path.write_bytes(b"two")
+        assert fingerprint(project, config, "features") != before
+
+    @pytest.mark.parametrize("keyword", ["none", "torchvision"])
+    def test_a_file_called_like_a_keyword_is_none(
+        self, keyword: str, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        finish(project, "flow")
+        config = settings(f"features.start_weights={keyword}")
+        before = fingerprint(project, config, "features")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / keyword).write_bytes(b"one")
+        assert fingerprint(project, config, "features") == before
+
+    def test_a_finished_run_stays_up_to_date_when_its_start_is_moved_away(
+        self, project: Project, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "weights.pt"
+        path.write_bytes(b"one")
+        given = f"flow.start_weights={path}"
+        run = start(project, "flow", given)
+        noted = {"source": str(path), "sha256": hash_file(path)}
+        write_yaml(run.folder / "start_weights.yaml", noted)
+        finish_run(run, {}, {})
+        path.unlink()
+        assert find_up_to_date(project, settings(given), "flow") == run
+        path.write_bytes(b"two")
+        assert find_up_to_date(project, settings(given), "flow") is None
+
+
+class TestInheritedSettings:
+    def test_a_sequence_model_keeps_those_of_its_features(self, project: Project) -> None:
+        finish(project, "flow", "frames.height=64")
+        finish(project, "features", "frames.height=64", "features.model.name=resnet50")
+        given = settings("sequence.window_frames=7", "seed=3")
+        config, changed = inherit_settings(project, given, "sequence")
+        assert changed[:2] == [
+            f"frames.height = 64, not {given.frames.height}",
+            "features.model.name = resnet50, not resnet18",
+        ]
+        assert (config.frames.height, config.features.model.name) == (64, "resnet50")
+        assert (config.sequence.window_frames, config.seed) == (7, 3)
+        assert inherit_settings(project, config, "sequence") == (config, [])
+
+    @pytest.mark.parametrize("stage", ["flow", "features"])
+    def test_the_stages_before_go_by_what_they_are_given(
+        self, stage: Stage, project: Project
+    ) -> None:
+        assert inherit_settings(project, settings(), stage) == (settings(), [])
 
 
 class TestUpToDate:

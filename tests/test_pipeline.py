@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from pixelethogram import pipeline
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.inference import load_models
 from pixelethogram.intake import add_recordings
 from pixelethogram.pipeline import (
     evaluate_project,
@@ -26,6 +29,7 @@ from pixelethogram.pipeline import (
     read_probabilities,
     split_project,
     train_all,
+    train_one,
     train_stage,
     try_all,
     try_stage,
@@ -34,7 +38,7 @@ from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, add_video, create_project
 from pixelethogram.runs import STAGES, find_runs, latest_run, write_yaml
 from pixelethogram.stages import Job
-from pixelethogram.store import array_file
+from pixelethogram.store import ArrayWriter, array_file
 from pixelethogram.toy import make_toy_video
 
 MakeJob = Callable[..., Job]
@@ -171,6 +175,66 @@ class TestTrainingAgain:
         assert [part for part in after if any(s.video == "later" for s in after[part])]
         for part, segments in before.items():
             assert set(segments) <= set(after[part])
+
+
+class FrameMeans(nn.Module):
+    """How bright each frame is, in each of three colors."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return clips.mean(dim=[3, 4]).flatten(1)
+
+
+def test_a_network_that_needs_no_flow_trains_none(
+    make_toy_project: Callable[[Path], Project], make_job: MakeJob, tmp_path: Path
+) -> None:
+    clips = (torch.rand(2, 3, 11, 16, 16),)
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(FrameMeans(), clips, dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "encoder.pt2")
+    project = make_toy_project(tmp_path / "project")
+    size = ("features.model.height=16", "features.model.width=16")
+    source = f"features.model.source={tmp_path / 'encoder.pt2'}"
+    job = make_job(project, "features.model.name=external", source, *size)
+    assert try_all(job) == ["features"]
+    run = train_all(job)
+    assert [len(ids) for ids in run_ids(project).values()] == [0, 1, 1]
+    assert train_all(job).id == run.id
+    assert all(video.ethogram_path.is_file() for video in project.videos())
+    assert set(evaluate_project(job)) == {"sequence", "features"}
+    assert load_models(project.folder, "cpu").run == run
+
+
+class TestTrainingTheSequenceAlone:
+    def test_its_run_names_the_networks_that_made_its_features(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        messages = Messages()
+        other = ("features.model.name=resnet50", "frames.height=64", "sequence.window_frames=20")
+        run = train_one(make_job(project_copy, *other, progress=messages), "sequence")
+        features = run.parent("features").config
+        for section in ("frames", "flow", "features"):
+            assert getattr(run.config, section) == getattr(features, section)
+        assert run.config.sequence.window_frames == 20
+        (note,) = [text for text in messages.said if "goes with its features" in text]
+        assert "features.model.name = resnet18, not resnet50" in note
+        assert "frames.height = 32, not 64" in note
+
+    def test_nothing_is_said_of_equal_settings(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        messages = Messages()
+        train_one(
+            make_job(project_copy, "sequence.window_frames=20", progress=messages), "sequence"
+        )
+        assert not any("goes with" in text for text in messages.said)
+
+    def test_a_video_that_came_later_gets_its_ethogram(
+        self, project_copy: Project, make_job: MakeJob, tmp_path: Path
+    ) -> None:
+        shutil.copy(project_copy.video("toy 0").source, tmp_path / "later.mp4")
+        video, _ = add_video(project_copy, tmp_path / "later.mp4")
+        train_one(make_job(project_copy), "sequence")
+        assert video.ethogram_path.is_file()
 
 
 def test_a_flow_that_explains_nothing_comes_with_a_note(
@@ -427,6 +491,35 @@ class TestExtractAndPredict:
         shutil.rmtree(project_copy.video("toy 1").folder / "features")
         assert extract_project(job) == 1
         assert extract_project(job, overwrite=True) == 3
+
+    def test_what_was_predicted_from_features_is_deleted_with_them(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        run = latest_run(project_copy.runs, "sequence")
+        files = [array_file(v.folder, "sequence", run.id) for v in project_copy.videos()]
+        foreign = files[0].with_name("another run.h5")
+        foreign.write_bytes(b"")
+        assert extract_project(make_job(project_copy)) == 0
+        assert all(path.is_file() for path in files)
+        extract_project(make_job(project_copy), overwrite=True)
+        assert not any(path.exists() for path in files)
+        assert foreign.is_file()
+
+    def test_predictions_are_kept_unless_they_are_to_be_overwritten(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        run = latest_run(project_copy.runs, "sequence")
+        video = project_copy.video("toy 0")
+        expected = read_probabilities(video, run)
+        kept = np.zeros_like(expected)
+        path = array_file(video.folder, "sequence", run.id)
+        with ArrayWriter(path, {"run": run.id}) as writer:
+            writer.append(probabilities=kept)
+            writer.finish()
+        predict_project(make_job(project_copy))
+        assert np.array_equal(read_probabilities(video, run), kept)
+        predict_project(make_job(project_copy), overwrite=True)
+        assert np.array_equal(read_probabilities(video, run), expected)
 
     def test_prediction_without_features_names_the_command(
         self, project_copy: Project, make_job: MakeJob

@@ -32,13 +32,14 @@ NETWORKS = {
     "slow": ("tiny_motionnet_3d", "resnet3d_34", "tgm"),
 }
 TINY = (
-    *("frames.height=32", "frames.width=32", "flow.crop=1"),
+    *("frames.height=32", "frames.width=32", "flow.crop=1", "flow.model.width=0.1"),
     *("flow.train.steps=2", "flow.train.validate_every=2", "flow.validation_clips=2"),
     *("features.start_weights=none", "features.validation_frames=4", "features.precision=fp32"),
     *("features.phases.spatial=2", "features.phases.flow=2", "features.phases.joint=2"),
     *("sequence.train.steps=3", "sequence.train.validate_every=3", "sequence.window_frames=30"),
     *(f"{stage}.train.batch_size=2" for stage in STAGES),
     *(f"{stage}.train.ema_decay=0" for stage in STAGES),
+    *(f"{stage}.train.precision=fp32" for stage in STAGES),
     "ethogram.chance_repetitions=2",
 )
 

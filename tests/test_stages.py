@@ -13,6 +13,7 @@ from pixelethogram import stages
 from pixelethogram.cached_features import predict_cached, predict_unlearned, read_features
 from pixelethogram.config import load_config
 from pixelethogram.errors import InputError, UsageError
+from pixelethogram.ethogram.decision import Decision, choose_decision
 from pixelethogram.features.train import FeaturesData
 from pixelethogram.flow.train import FlowData
 from pixelethogram.frames.statistics import pool_statistics
@@ -28,7 +29,7 @@ from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, create_project
 from pixelethogram.runs import Run, find_runs, latest_run, read_yaml
 from pixelethogram.sequence.ensemble import folds_from_dict
-from pixelethogram.sequence.train import SequenceData, load_ensemble
+from pixelethogram.sequence.train import SequenceData, load_ensemble, train_ensemble
 from pixelethogram.splits import Segment
 from pixelethogram.stages import (
     Job,
@@ -120,12 +121,21 @@ class TestFeatures:
         shown = np.stack([data.val[number]["labels"].numpy() for number in range(30)])
         assert np.array_equal(shown, labels["toy 1"].values[30:])
 
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [
+            ("frames.height=64", "frames.height = 32, not 64"),
+            ("frames.spacing=2", "frames.spacing = 1, not 2"),
+            ("frames.fit=pad", "frames.fit = stretch, not pad"),
+            ("flow.model.width=0.2", "flow.model.width = 0.1, not 0.2"),
+        ],
+    )
     def test_other_frames_than_the_flow_was_trained_on_are_refused(
-        self, divided: Project, make_job: MakeJob
+        self, change: str, expected: str, divided: Project, make_job: MakeJob
     ) -> None:
-        job = make_job(divided, "frames.height=64")
+        job = make_job(divided, change)
         run = start_stage(divided, job.config, "features", divided.runs)
-        with pytest.raises(UsageError, match="32 x 32.*now they are 64 x 32"):
+        with pytest.raises(UsageError, match=f"the flow network was trained with {expected}\n"):
             run_stage(job, run)
 
     def test_without_labels_there_is_an_error_with_the_command(
@@ -160,6 +170,22 @@ class TestSequence:
         with pytest.raises(InputError, match='pixelethogram extract ".*copy of the project"'):
             run_stage(job, start_stage(divided, job.config, "sequence", divided.runs))
 
+    def test_behaviors_without_a_usable_threshold_are_named(
+        self, project_copy: Project, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Notes(SilentProgress):
+            lines: list[str] = []
+
+            def message(self, text: str) -> None:
+                self.lines.append(text)
+
+        first, *_ = project_copy.behaviors
+        monkeypatch.setattr(Decision, "unusable_behaviors", (first,))
+        progress = Notes()
+        job = make_job(project_copy, progress=progress)
+        run_stage(job, start_stage(project_copy, job.config, "sequence", project_copy.runs))
+        assert any(line.startswith(f"no usable threshold: {first};") for line in progress.lines)
+
     def test_features_of_an_older_run_cannot_be_extracted_any_more(self, divided: Project) -> None:
         old = latest_run(divided.runs, "features")
         start_and_finish(divided, "features")
@@ -179,9 +205,11 @@ class TestEnsemble:
     def project(self, project_copy: Project) -> Project:
         run = latest_run(project_copy.runs, "features")
         generator = np.random.default_rng(0)
+        weights = run.results["weights_sha256"]
         for video in project_copy.videos():
             path = array_file(video.folder, "features", run.id)
-            with ArrayWriter(path, {"run": run.id}) as writer:
+            origin = {"video_sha256": video.sha256, "weights_sha256": weights}
+            with ArrayWriter(path, origin) as writer:
                 noise = generator.normal(size=(60, 200))
                 writer.append(features=noise.astype(np.float16))
                 for name in ("logits", "spatial_logits", "flow_logits"):
@@ -210,6 +238,97 @@ class TestEnsemble:
                 assert learned > 0.9
             else:
                 assert np.array_equal(seen, unseen)
+
+    def test_features_that_know_the_train_labels_choose_no_threshold_and_no_step(
+        self, project: Project, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On train they shout the labels, on val they whisper them."""
+        splits = project.splits
+        loud = {each.video for each in splits["train"]}
+        labels = {name: each.values for name, each in project.read_labels().items()}
+        features_run = latest_run(project.runs, "features")
+        for video in project.videos():
+            strength, hiss = (3, 0.1) if video.name in loud else (0.3, 0.5)
+            signal = strength * labels[video.name]
+            path = array_file(video.folder, "features", features_run.id)
+            noise = np.random.default_rng(1).normal(0, hiss, signal.shape)
+            weights = features_run.results["weights_sha256"]
+            origin = {"video_sha256": video.sha256, "weights_sha256": weights}
+            with ArrayWriter(path, origin) as writer:
+                writer.append(features=(signal + noise).astype(np.float16))
+                writer.finish()
+        validated: list[int] = []
+
+        def keep(run: Run, data: list[SequenceData], *rest: Any, **options: Any) -> Any:
+            validated.extend(len(features) for each in data for features, _ in each.val)
+            return train_ensemble(run, data, *rest, **options)
+
+        monkeypatch.setattr(stages, "train_ensemble", keep)
+        run = self.train(project, make_job)
+        assert validated == [60, 60]
+        model = load_ensemble(run)
+        left_out = model.pair(folds_from_dict(run.results["folds"]))
+        unseen = {
+            video.name: predict_unlearned(video, features_run, model, left_out, exclusive=False)
+            for video in project.videos()
+        }
+
+        def choose(*parts: str) -> list[float]:
+            names = [each.video for part in parts for each in splits[part]]
+            found = choose_decision(
+                np.concatenate([unseen[name] for name in names]),
+                np.concatenate([labels[name] for name in names]),
+                [labels[name] for name in loud],
+                project.behaviors,
+                exclusive=False,
+                threshold_floor=run.config.ethogram.threshold_floor,
+                bout_percentile=run.config.ethogram.bout_percentile,
+            )
+            return found.to_dict()["thresholds"]
+
+        assert run.results["decision"]["thresholds"] == choose("val") != choose("train", "val")
+
+    def test_the_best_step_is_chosen_on_the_val_frames_of_a_fold_where_it_has_some(
+        self, project: Project, make_job: MakeJob
+    ) -> None:
+        name = project.videos()[0].name
+        project.write_splits(
+            {"train": [Segment(name, 0, 30)], "val": [Segment(name, 30, 60)], "test": []}
+        )
+        labels = {name: project.read_labels()[name].values}
+        job = make_job(project)
+        both, train = [Segment(name, 20, 50)], [Segment(name, 0, 20)]
+        assert stages._choose_validation(job, labels, both) == [Segment(name, 30, 50)]
+        assert stages._choose_validation(job, labels, train) == train
+
+    def test_val_frames_between_folds_are_judged_by_nobody(
+        self, project: Project, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = project.videos()[0].name
+        project.write_splits(
+            {"train": [Segment(name, 0, 20)], "val": [Segment(name, 20, 60)], "test": []}
+        )
+        folds = [[Segment(name, 0, 35)], [Segment(name, 45, 60)]]
+        monkeypatch.setattr(stages, "divide_folds", lambda *_, **__: folds)
+        run = self.train(project, make_job)
+        labels = project.read_labels()[name].values
+        judged = np.concatenate([labels[20:35], labels[45:60]])
+        support = (judged == 1).sum(axis=0).tolist()
+        assert run.results["scores"]["val"]["support"] == support
+        found = evaluate_project(make_job(project))["sequence"].to_dict()
+        assert found["val"]["support"] == support
+
+    def test_val_frames_in_no_fold_at_all_are_refused_before_training(
+        self, project: Project, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = project.videos()[0].name
+        project.write_splits(
+            {"train": [Segment(name, 0, 30)], "val": [Segment(name, 30, 40)], "test": []}
+        )
+        folds = [[Segment(name, 0, 28)], [Segment(name, 42, 60)]]
+        monkeypatch.setattr(stages, "divide_folds", lambda *_, **__: folds)
+        with pytest.raises(InputError, match="no scored frame of val is inside of a fold"):
+            self.train(project, make_job)
 
     def test_the_test_part_is_in_no_fold_and_the_folds_share_no_frame(
         self, project: Project, make_job: MakeJob

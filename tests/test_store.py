@@ -46,6 +46,7 @@ def test_attributes_come_back(tmp_path: Path) -> None:
         assert arrays.attribute("run") == "Küche"
         assert arrays.attribute("frames") == 12
         assert arrays.attribute("fps") == 29.97
+        assert arrays.attribute("precision") is None
         assert json.loads(arrays.attribute("behaviors")) == ["groom", "rear"]
 
 

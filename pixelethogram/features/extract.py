@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pixelethogram.config import Config, FramesConfig
+from pixelethogram.errors import InputError
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import iterate_chunks
@@ -53,6 +54,9 @@ def extract_to_file(
 
     Returns:
         Number of frames.
+
+    Raises:
+        InputError: A feature or a logit is not a finite number, or too large for float16.
     """
     precision = choose_precision(config.features.precision, device)
     about = {**attributes, "precision": precision, "frames": config.frames.model_dump()}
@@ -64,6 +68,7 @@ def extract_to_file(
         for block in blocks:
             frames_on_device = torch.from_numpy(block).to(device)
             arrays = extract_block(model, frames_on_device, length, spacing, precision)
+            _refuse_infinite(arrays, num_frames, path)
             writer.append(**arrays)
             done = len(arrays["logits"])
             num_frames += done
@@ -103,6 +108,19 @@ def extract_block(
     features = features.float()
     logits = {name: each.cpu().numpy() for name, each in model.named_logits(features).items()}
     return {"features": features.half().cpu().numpy(), **logits}
+
+
+def _refuse_infinite(arrays: Mapping[str, np.ndarray], first_frame: int, path: Path) -> None:
+    finite = [np.isfinite(values).all(axis=1) for values in arrays.values()]
+    bad = ~np.logical_and.reduce(finite)
+    if bad.any():
+        raise InputError(
+            "the network gives features that are not finite numbers, or beyond 65504 (float16)",
+            where=f"{path}, frame {first_frame + int(bad.argmax())}",
+            why="its weights grew too large in training, or the precision is too low for them",
+            do="train the features again with a smaller features.train.learning_rate, or with "
+            "features.precision=fp32",
+        )
 
 
 def _blocks(

@@ -21,28 +21,31 @@ from torch import Tensor, nn
 from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FeaturesConfig, TrainConfig
 from pixelethogram.features.models import FeaturesNetwork
-from pixelethogram.features.models.external import External
+from pixelethogram.features.models.external import External, ExternalConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
 from pixelethogram.frames.statistics import Statistics
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
+from pixelethogram.start_weights.fill import COUNTER
 from pixelethogram.start_weights.load import load_features_weights, record_start
 from pixelethogram.start_weights.naming import name_run_outputs
 from pixelethogram.start_weights.penalty import start_penalty
 from pixelethogram.start_weights.report import StartReport
+from pixelethogram.start_weights.sources import open_source
 from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
 from pixelethogram.training.fit import drop_checkpoints, fit
 from pixelethogram.training.layout import to_channels_last
 from pixelethogram.training.losses import decayed_parameters
 
 JOINT_LEARNING_RATE = 0.1  # share of the learning rate in the joint phase
+ENCODER = "encoder."  # what the names of `external` begin with, but for its head
 
 
 @dataclasses.dataclass(frozen=True)
 class FeaturesData:
-    """Clips with labels, fixed validation clips, and the colors of the training frames."""
+    """Clips with labels, fixed validation clips, and the colors of the videos learned from."""
 
     train: ClipDataset
     val: ClipDataset
@@ -77,6 +80,7 @@ def train_features(
     target = build_target(
         data.train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
     )
+    target.report_untrainable(progress)
     model = settings.model.build(
         flow,
         target.num_outputs,
@@ -182,9 +186,30 @@ def _load_start(
 ) -> StartReport:
     """Fill the network; `external` has a setting of its own for that."""
     if isinstance(model, External):
-        reference = model.load_start_weights()
-        return StartReport(matched=tuple(reference), reference=reference)
+        assert isinstance(settings.model, ExternalConfig)
+        return _load_external(model, settings.model, progress)
     return load_features_weights(model, settings, name_run_outputs(run), progress)
+
+
+def _load_external(model: External, settings: ExternalConfig, progress: Progress) -> StartReport:
+    """Fill the encoder from the file of its own setting, if that names one."""
+    reference = model.load_start_weights()
+    own = model.state_dict()
+    names = [name for name in own if COUNTER not in name]
+    if not reference:
+        return StartReport(new=tuple(names))
+    given, network = settings.weights, settings.source
+    source = open_source(given, "features.model.weights", network, progress)
+    return StartReport(
+        source=given,
+        kind=source.kind,
+        network=network,
+        sha256=source.sha256,
+        matched=tuple(name for name in names if name.startswith(ENCODER)),
+        new=tuple(name for name in names if not name.startswith(ENCODER)),
+        ignored=tuple(name for name in source.tensors if f"{ENCODER}{name}" not in own),
+        reference=reference,
+    )
 
 
 def _train_phase(

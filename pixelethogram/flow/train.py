@@ -26,7 +26,7 @@ from pixelethogram.training.layout import to_channels_last
 
 @dataclasses.dataclass(frozen=True)
 class FlowData:
-    """Clips to learn from and to validate on, and the colors of the training frames."""
+    """Clips to learn from and to validate on, and the colors of the videos learned from."""
 
     train: ClipDataset
     val: ClipDataset

@@ -143,23 +143,35 @@ def find_peculiarities(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     return settings
 
 
-def name_outputs(checkpoint: Path, num_outputs: int, outputs: tuple[str, ...]) -> tuple[str, ...]:
-    """Behaviors of a feature extractor's outputs; empty where that cannot be told.
+def name_outputs(
+    checkpoint: Path, num_outputs: int, outputs: tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
+    """Behaviors of a network's outputs; empty where that cannot be told.
 
     The settings of the run, beside the checkpoint or one folder up, say it. Without them, outputs
-    that are as many as this project's behaviors and background are taken for those.
+    that are as many as this project's behaviors and background are taken for those, and a note
+    says so.
 
     Args:
         checkpoint: The file of the weights.
         num_outputs: How many the last layer has.
         outputs: Of our network.
+
+    Returns:
+        The behaviors, and what the user has to check, "" where there is nothing.
     """
     for folder in checkpoint.parents[:2]:
         names = _read_class_names(folder / "config.yaml")
         if len(names) == num_outputs:
-            return names
+            return names, ""
     behaviors = tuple(name for name in outputs if name != BACKGROUND)
-    return (BACKGROUND, *behaviors) if num_outputs == len(behaviors) + 1 else ()
+    if num_outputs != len(behaviors) + 1:
+        return (), ""
+    assumed = (BACKGROUND, *behaviors)
+    return assumed, (
+        f"no config.yaml beside the checkpoint names its outputs; they are taken for "
+        f"{', '.join(assumed)}, in this order"
+    )
 
 
 def _read_class_names(path: Path) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import FeaturesConfig, FlowConfig, SequenceConfig
@@ -105,7 +106,8 @@ def load_sequence_weights(
 ) -> StartReport:
     """Fill the sequence model.
 
-    A run brings its mean and standard deviation of the features along. A model of DeepEthogram
+    A run or a file of ours brings its mean and standard deviation of the features along. A file
+    does not say its behaviors: what depends on their number stays new. A model of DeepEthogram
     keeps its answers, although its features are z-scored now, but for frames near the ends.
 
     Args:
@@ -127,8 +129,9 @@ def load_sequence_weights(
     named = name_sequence(
         source, outputs, "sequence.start_weights", network.mean.cpu(), network.std.cpu()
     )
-    report = _fill(network, named, bodies=bodies, heads=[], own=own, source=source)
-    if source.run is not None:
+    unknown = set() if named.knows_outputs else _find_outputs(network, settings, len(outputs))
+    report = _fill(network, named, bodies=bodies, heads=[], own=own, source=source, unknown=unknown)
+    if {"mean", "std"} <= named.tensors.keys():
         network.mean.copy_(named.tensors["mean"])
         network.std.copy_(named.tensors["std"])
     return _with_settings(report, source, "sequence", settings)
@@ -207,6 +210,7 @@ def _fill(
     heads: Sequence[str],
     own: str,
     source: Source,
+    unknown: Collection[str] = (),
 ) -> StartReport:
     plan = plan_filling(
         network,
@@ -216,16 +220,32 @@ def _fill(
         networks=(named.network, own),
         where=source.path,
     )
+    values = {name: value for name, value in plan.values.items() if name not in unknown}
+    dropped = tuple(name for name in plan.values if name in unknown)
     return StartReport(
         kind=source.kind,
         network=named.network,
         sha256=source.sha256,
-        matched=tuple(name for name in plan.values if name not in plan.adapted),
+        matched=tuple(name for name in values if name not in plan.adapted),
         adapted=plan.adapted,
-        new=plan.new,
-        ignored=plan.ignored,
-        reference=fill(network, plan.values),
+        new=plan.new + dropped,
+        ignored=plan.ignored + dropped,
+        notes=named.notes,
+        reference=fill(network, values),
     )
+
+
+def _find_outputs(
+    network: NormalizedSequence, settings: SequenceConfig, num_outputs: int
+) -> set[str]:
+    """Tensors that have another shape where there is one behavior more."""
+    with torch.device("meta"):
+        wider = settings.model.build(len(network.mean), num_outputs + 1).state_dict()
+    return {
+        f"network.{name}"
+        for name, tensor in network.network.state_dict().items()
+        if tensor.shape != wider[name].shape
+    }
 
 
 def _tensor_names(network: nn.Module, parts: Sequence[str]) -> tuple[str, ...]:

@@ -41,6 +41,10 @@ class Named:
 
     tensors: dict[str, Tensor]
     network: str
+    notes: tuple[str, ...] = ()
+    """What the user has to check."""
+    knows_outputs: bool = True
+    """Its behaviors are this project's; else what depends on their number is not to be used."""
 
 
 def name_flow(source: Source, setting: str) -> Named:
@@ -66,7 +70,8 @@ def name_features(source: Source, outputs: tuple[str, ...], setting: str) -> Nam
 
     Args:
         source: Whatever was given.
-        outputs: Of our network; the rows of the source's heads are put in this order.
+        outputs: Of our network; the rows of the source's heads are put in this order. Heads of a
+            file that does not say its behaviors get a name that fits nothing.
         setting: Named in errors.
     """
     if source.run is not None:
@@ -78,7 +83,7 @@ def name_features(source: Source, outputs: tuple[str, ...], setting: str) -> Nam
         return _name_extractor(source, outputs, setting)
     tensors = source.tensors
     if whole := _inside(tensors, f"{STREAMS[0]}.{BODY}."):
-        return Named(tensors, describe_network(whole))
+        return Named(_order_heads(tensors, (), outputs), describe_network(whole))
     doubled = {
         f"{stream}.{BODY}.{name}": tensor for stream in STREAMS for name, tensor in tensors.items()
     }
@@ -105,10 +110,11 @@ def name_sequence(
         _refuse_outputs(name_run_outputs(source.run), outputs, source, setting, in_order=True)
         return Named(tensors, source.run.config.sequence.model.name)
     if source.kind == DEEPETHOGRAM:
-        return Named(_name_tgm(source, outputs, setting, mean, std), "tgm")
+        return _name_tgm(source, outputs, setting, mean, std)
     if not _inside(tensors, "network."):
         tensors = {f"network.{name}": tensor for name, tensor in tensors.items()}
-    return Named(tensors, describe_network(_inside(tensors, "network.")))
+    found = describe_network(_inside(tensors, "network."))
+    return Named(tensors, found, knows_outputs=False)
 
 
 def name_run_outputs(run: Run) -> tuple[str, ...]:
@@ -141,16 +147,17 @@ def _name_extractor(source: Source, outputs: tuple[str, ...], setting: str) -> N
             do="give it as flow.start_weights, and a feature extractor here",
         )
     num_outputs = len(tensors[f"{STREAMS[0]}.{HEAD}.weight"])
-    theirs = name_outputs(source.path, num_outputs, outputs)
-    return Named(_order_heads(tensors, theirs, outputs), describe_network(body))
+    theirs, note = name_outputs(source.path, num_outputs, outputs)
+    ordered = _order_heads(tensors, theirs, outputs)
+    return Named(ordered, describe_network(body), (note,) if note else ())
 
 
 def _name_tgm(
     source: Source, outputs: tuple[str, ...], setting: str, mean: Tensor, std: Tensor
-) -> dict[str, Tensor]:
+) -> Named:
     tensors = rename_sequence(source.tensors)
     last = [name for name in tensors if name.startswith(LAST_OF_TGM) and tensors[name].ndim]
-    theirs = name_outputs(source.path, len(tensors[last[0]]) if last else 0, outputs)
+    theirs, note = name_outputs(source.path, len(tensors[last[0]]) if last else 0, outputs)
     _refuse_outputs(theirs, outputs, source, setting)
     rows = [theirs.index(name) for name in outputs]
     tensors |= {name: tensors[name][rows] for name in last}
@@ -159,7 +166,7 @@ def _name_tgm(
         if weight in tensors and tensors[weight].shape[1] == len(mean):
             tensors[bias] = tensors[bias] + tensors[weight] @ mean
             tensors[weight] = tensors[weight] * std
-    return tensors
+    return Named(tensors, "tgm", (note,) if note else ())
 
 
 def _refuse_ensemble(run: Run, setting: str) -> None:

@@ -36,6 +36,8 @@ class StartReport:
     """Settings that the weights were trained with, and that the run has too."""
     differs: tuple[str, ...] = ()
     """Settings that the weights were trained with, where the run has others."""
+    notes: tuple[str, ...] = ()
+    """What the user has to check."""
     reference: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     """What L2-SP pulls towards, by name: float32 start values of the matched and the adapted
     weights with two dimensions or more. No biases, no normalisation."""
@@ -53,6 +55,7 @@ class StartReport:
             "ignored": len(self.ignored),
             "shares": list(self.shares),
             "differs": list(self.differs),
+            "notes": list(self.notes),
         }
 
     def to_lists(self) -> dict[str, Any]:
@@ -70,9 +73,10 @@ class StartReport:
             lines.append(f"  adapted: {shorten(self.adapted)}")
         if self.shares:
             lines.append(f"  used as they were trained: {', '.join(self.shares)}")
-        return lines + [
+        lines += [
             f"  note: the start weights were trained with {setting}" for setting in self.differs
         ]
+        return lines + [f"  note: {note}" for note in self.notes]
 
 
 def shorten(adapted: Mapping[str, str]) -> str:

@@ -121,7 +121,6 @@ def test_a_state_dict_is_refused_as_such(name: str, encoder: nn.Module, tmp_path
 def test_a_damaged_file_is_refused(path: Path) -> None:
     data = path.read_bytes()
     generator = torch.Generator().manual_seed(0)
-    refused = 0
     for _ in range(10):
         damaged = bytearray(data)
         for position in torch.randint(len(data), (len(data) // 50,), generator=generator).tolist():
@@ -129,8 +128,6 @@ def test_a_damaged_file_is_refused(path: Path) -> None:
         path.write_bytes(bytes(damaged))
         with pytest.raises(InputError, match="is not an exported module"):
             ExportedModule(path)
-        refused += 1
-    assert refused == 10
 
 
 @pytest.mark.gpu

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from pixelethogram.config import Config, load_config
+from pixelethogram.errors import InputError
 from pixelethogram.features.extract import BLOCKS_AHEAD, extract_block, extract_to_file
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
@@ -150,6 +151,29 @@ class TestResult:
             assert arrays.attribute("run") == "r1"
             assert arrays.attribute("precision") == "fp32"
             assert '"height": 32' in arrays.attribute("frames")
+
+
+class TestTooLarge:
+    @pytest.mark.parametrize("part", ["features", "logits"])
+    def test_what_does_not_fit_is_refused_with_its_first_frame(
+        self, part: str, model: nn.Module, source: Any, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        forward, seen = model.forward_features, 0
+
+        def grow(clips: torch.Tensor) -> torch.Tensor:
+            nonlocal seen
+            features = forward(clips).clone()
+            if 0 <= 17 - seen < len(clips):
+                features[17 - seen, 3] = 7e4 if part == "features" else torch.nan
+            seen += len(clips)
+            return features
+
+        monkeypatch.setattr(model, "forward_features", grow)
+        with pytest.raises(InputError, match="frame 17") as refusal:
+            extract(model, source, tmp_path / "all.h5", "features.batch_size=4")
+        assert "all.h5" in str(refusal.value.where)
+        assert "features.precision=fp32" in str(refusal.value.do)
+        assert list(tmp_path.iterdir()) == []
 
 
 class ColorMeans(nn.Module):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import Config, load_config
+from pixelethogram.download import hash_file
 from pixelethogram.features import train as train_module
 from pixelethogram.features.models import resnet3d
 from pixelethogram.features.train import (
@@ -439,12 +440,13 @@ class TestExternal:
     ) -> None:
         from torchvision.models.video import mc3_18
 
-        torch.save(mc3_18().state_dict(), tmp_path / "mc3_18.pth")
+        path = tmp_path / "mc3_18.pth"
+        torch.save(mc3_18().state_dict(), path)
         run, config = start(
             tmp_path / "runs",
             "features.model.name=external",
             "features.model.source=mc3_18",
-            f"features.model.weights={tmp_path / 'mc3_18.pth'}",
+            f"features.model.weights={path}",
             "features.model.height=16",
             "features.model.width=16",
             "features.l2sp_start=0.5",
@@ -453,7 +455,13 @@ class TestExternal:
         train(run, config, data)
         head = fake_fit.models[0]["head.weight"].square().sum().item()
         assert fake_fit.penalties == pytest.approx([0.25 / 2 * head], rel=1e-4)
-        assert "encoder.stem.0.weight" in read_yaml(run.folder / "start_weights.yaml")["matched"]
+        lists = read_yaml(run.folder / "start_weights.yaml")
+        assert {"encoder.stem.0.weight", "encoder.stem.1.running_mean"} <= set(lists["matched"])
+        assert lists["new"] == ["head.weight", "head.bias"]
+        assert lists["ignored"] == ["fc.weight", "fc.bias"]
+        about = run.results["start_weights"]
+        assert (about["source"], about["network"]) == (str(path), "mc3_18")
+        assert (about["kind"], about["sha256"]) == ("state dict", hash_file(path))
 
 
 class TestFrames:

@@ -192,16 +192,17 @@ class TestOutputs:
         folder.mkdir(parents=True)
         (folder / place / "config.yaml").write_text(self.NAMES)
         found = name_outputs(folder / "last.ckpt", 3, ("x", "y"))
-        assert found == ("background", "a", "b")
+        assert found == (("background", "a", "b"), "")
 
     @pytest.mark.parametrize(
         "text", ["a: [", "project: 3", "[1, 2]", "project: {class_names: [background, a]}", ""]
     )
     def test_without_them_as_many_outputs_are_ours(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "config.yaml").write_text(text)
-        found = name_outputs(tmp_path / "checkpoint.pt", 3, ("x", "y"))
+        found, note = name_outputs(tmp_path / "checkpoint.pt", 3, ("x", "y"))
         assert found == ("background", "x", "y")
+        assert "they are taken for background, x, y, in this order" in note
 
     def test_another_number_of_outputs_cannot_be_told(self, tmp_path: Path) -> None:
-        assert name_outputs(tmp_path / "checkpoint.pt", 3, ("x", "y", "z")) == ()
-        assert name_outputs(tmp_path / "checkpoint.pt", 3, ("x",)) == ()
+        assert name_outputs(tmp_path / "checkpoint.pt", 3, ("x", "y", "z")) == ((), "")
+        assert name_outputs(tmp_path / "checkpoint.pt", 3, ("x",)) == ((), "")

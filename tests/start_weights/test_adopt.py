@@ -11,7 +11,7 @@ import torch
 
 from pixelethogram.config import Config, load_config
 from pixelethogram.errors import InputError
-from pixelethogram.runs import finish_run, start_run
+from pixelethogram.runs import Run, finish_run, start_run
 from pixelethogram.start_weights.adopt import load_adopted_config
 
 VIEW, WEIGHT = "features.model.spatial_view", "features.model.flow_weight"
@@ -22,14 +22,51 @@ def found(config: Config) -> dict[str, Any]:
     return {key: model[key] for key in ("spatial_view", "flow_weight") if key in model}
 
 
+def begin(runs: Path, *overrides: str) -> Run:
+    """A finished features run."""
+    run = start_run(
+        runs,
+        "features",
+        load_config(overrides=overrides),
+        behaviors=("a",),
+        exclusive=False,
+        parents={},
+        videos={},
+        fingerprint="",
+    )
+    finish_run(run, {"spatial.head.bias": torch.ones(1)}, {})
+    return run
+
+
 def load(given: object, *overrides: str, **layers: Any) -> dict[str, Any]:
     given_as = f"features.start_weights={given}"
     return found(load_adopted_config(overrides=[given_as, *overrides], **layers))
 
 
-@pytest.mark.parametrize("given", ["none", "torchvision", "nowhere.pt"])
-def test_without_a_file_the_defaults_stay(given: str) -> None:
+@pytest.mark.parametrize("given", ["none", "torchvision"])
+def test_without_a_file_the_defaults_stay(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert load(given) == found(Config())
+    (tmp_path / given).mkdir()
+    assert load(given) == found(Config())
+
+
+def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    for runs in (None, tmp_path):
+        with pytest.raises(InputError, match=r"there is no nowhere.pt\n  where: features.start"):
+            load("nowhere.pt", runs=runs)
+
+
+def test_the_newest_run_answers_for_its_start_weights_when_they_are_gone(tmp_path: Path) -> None:
+    begin(tmp_path, "features.start_weights=gone.pt", f"{VIEW}=deepethogram", f"{WEIGHT}=1.5")
+    expected = {"spatial_view": "deepethogram", "flow_weight": 1.5}
+    assert load("gone.pt", runs=tmp_path) == expected
+    assert load("gone.pt", f"{WEIGHT}=0.5", runs=tmp_path) == {**expected, "flow_weight": 0.5}
+    begin(tmp_path, "features.start_weights=other.pt")
+    with pytest.raises(InputError, match="there is no gone.pt"):
+        load("gone.pt", runs=tmp_path)
 
 
 def test_weights_of_deepethogram_bring_their_settings(
@@ -72,17 +109,7 @@ def test_a_network_without_such_a_setting_goes_without(
 
 
 def test_a_run_passes_its_settings_on(tmp_path: Path) -> None:
-    run = start_run(
-        tmp_path,
-        "features",
-        load_config(overrides=[f"{VIEW}=deepethogram", "features.model.dropout=0.7"]),
-        behaviors=("a",),
-        exclusive=False,
-        parents={},
-        videos={},
-        fingerprint="",
-    )
-    finish_run(run, {"spatial.head.bias": torch.ones(1)}, {})
+    run = begin(tmp_path, f"{VIEW}=deepethogram", "features.model.dropout=0.7")
     assert load(run.folder) == {"spatial_view": "deepethogram", "flow_weight": 1.0}
     config = load_adopted_config(overrides=[f"features.start_weights={run.folder}"])
     assert config.features.model.dropout == Config().features.model.dropout

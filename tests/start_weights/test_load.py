@@ -19,6 +19,7 @@ from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, finish_run, read_yaml, start_run
+from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.start_weights.adopt import load_adopted_config
 from pixelethogram.start_weights.load import (
@@ -342,6 +343,48 @@ class TestSequence:
         before, after = trained.state_dict(), network.state_dict()
         assert [name for name in before if not torch.equal(before[name], after[name])] == []
         assert (report.kind, report.network, report.new) == ("run", "tgm", ())
+
+    def test_a_file_gives_all_but_what_belongs_to_its_unknown_behaviors(
+        self, tmp_path: Path
+    ) -> None:
+        trained = self.build(load_config(overrides=self.SIZES))
+        with torch.no_grad():
+            for tensor in trained.state_dict().values():
+                tensor.uniform_(0.5, 1)
+        torch.save(trained.state_dict(), tmp_path / "weights.pt")
+        network, report = self.load(tmp_path / "weights.pt")
+        before, after = trained.state_dict(), network.state_dict()
+        fresh = self.build(load_config(overrides=self.SIZES)).state_dict()
+        outputs = {name for name in before if ".output." in name or ".norm." in name}
+        assert set(report.new) == outputs
+        assert outputs < set(report.ignored)
+        for name in before:
+            expected = fresh if name in outputs else before
+            assert torch.equal(after[name], expected[name]), name
+
+    @pytest.mark.parametrize("name", SEQUENCE_MODELS)
+    def test_of_every_network_the_outputs_of_a_file_stay_new(
+        self, name: str, tmp_path: Path
+    ) -> None:
+        config = load_config(
+            overrides=[
+                f"sequence.model.name={name}",
+                f"sequence.start_weights={tmp_path / 'weights.pt'}",
+            ]
+        )
+        network = NormalizedSequence(config.sequence.model.build(6, 2), ZEROS_6, ZEROS_6 + 1)
+        torch.save(network.state_dict(), tmp_path / "weights.pt")
+        report = load_sequence_weights(network, config.sequence, ("x", "y"), SilentProgress())
+        shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        assert report.new
+        assert all(2 in shapes[key] for key in report.new)
+        assert (name == "linear") is (report.matched == ())
+
+    def test_a_note_says_which_outputs_were_assumed(self, tmp_path: Path) -> None:
+        tensors = tgmj_tensors(num_features=6, hidden=4, num_outputs=3)
+        torch.save({"state_dict": tensors}, tmp_path / "checkpoint.pt")
+        _, report = self.load(tmp_path / "checkpoint.pt")
+        assert "taken for background, a, b, in this order" in report.to_lines()[-1]
 
     def test_weights_for_other_behaviors_are_refused(self, tmp_path: Path) -> None:
         trained = self.build(load_config(overrides=self.SIZES))

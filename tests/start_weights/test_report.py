@@ -17,6 +17,7 @@ REPORT = StartReport(
     ignored=("e", "f", "g"),
     shares=("features.model.spatial_view = deepethogram",),
     differs=("features.model.flow_weight = 1.5; this run has 1.0",),
+    notes=("its outputs are taken for a, b",),
     reference={"a": torch.ones(2, 2)},
 )
 
@@ -33,6 +34,7 @@ def test_results_hold_counts_and_the_names_of_adapted_tensors() -> None:
         "ignored": 3,
         "shares": ["features.model.spatial_view = deepethogram"],
         "differs": ["features.model.flow_weight = 1.5; this run has 1.0"],
+        "notes": ["its outputs are taken for a, b"],
     }
 
 
@@ -51,6 +53,7 @@ def test_the_short_form_says_what_was_adapted_and_what_differs() -> None:
         "  used as they were trained: features.model.spatial_view = deepethogram",
         "  note: the start weights were trained with features.model.flow_weight = 1.5; this run "
         "has 1.0",
+        "  note: its outputs are taken for a, b",
     ]
 
 

@@ -12,8 +12,11 @@ that maps clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w), and gi
   at whole clips or only at their centre frames.
 * `set_head_bias(bias (O,))`: logits to start from.
 
+`paper` of the settings class says where the network was published; `pixelethogram models` shows it.
+
 Clips of a batch do not mix in eval mode. The flow network is never changed: no gradient, no batch
 statistics. `external` sees whole clips and uses neither flow nor mean and std.
+Settings say whether there must be a flow network at all: `needs_flow`.
 A new model is one new file and its settings class in the list here; its tests exist already.
 """
 

@@ -45,6 +45,7 @@ class ExternalConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     paper: ClassVar[str] = "yours, or a video network of torchvision"
+    needs_flow: ClassVar[bool] = False
 
     name: Literal["external"] = "external"
     """A network from elsewhere; it has one phase of training, `phases.spatial`."""

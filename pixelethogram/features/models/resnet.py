@@ -28,6 +28,7 @@ class ResNetSettings(BaseModel):
     """What both sizes can set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    needs_flow: ClassVar[bool] = True
 
     name: Architecture
     """Network of both streams."""

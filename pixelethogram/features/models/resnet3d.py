@@ -23,6 +23,7 @@ class ResNet3D34Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     paper: ClassVar[str] = "Hara et al. 2018; Bohnslav et al. 2021"
+    needs_flow: ClassVar[bool] = True
 
     name: Literal["resnet3d_34"] = "resnet3d_34"
     """Network of both streams; the spatial one sees the whole clip."""
