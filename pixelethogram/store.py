@@ -81,9 +81,11 @@ class ArrayWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file:
-            self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        try:
+            if self._file:
+                self._file.close()  # writes what is left, which a full disk refuses
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def _write(self, name: str, rows: np.ndarray) -> None:
         """Append rows to a dataset; whole chunks, except for the last ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -56,6 +57,21 @@ def test_there_is_no_file_before_finish(tmp_path: Path) -> None:
         assert not (tmp_path / "a.h5").exists()
         writer.finish()
         assert (tmp_path / "a.h5").exists()
+
+
+def test_nothing_is_left_when_closing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: h5py.File) -> None:
+        really_close(file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    really_close = h5py.File.close
+    with pytest.raises(OSError, match="No space"), ArrayWriter(tmp_path / "a.h5", {}) as writer:
+        writer.append(features=np.zeros((1, 1), np.float16))
+        monkeypatch.setattr(h5py.File, "close", refuse)
+        writer.finish()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
