@@ -40,7 +40,7 @@ from pixelethogram.flow.task import FlowTask
 from pixelethogram.frames.crop import crop_to_motion
 from pixelethogram.runs import Stage, find_runs
 from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.sequence.train import choose_window, predict_batch
+from pixelethogram.sequence.train import choose_smoothness, choose_window, predict_batch
 from pixelethogram.stages import Job
 from pixelethogram.store import array_file
 from pixelethogram.training.classifier import Classifier, Target
@@ -295,9 +295,7 @@ def _sequence_step(training: Training, num_features: int) -> Step:
         torch.zeros(num_features),
         torch.ones(num_features),
     )
-    window, smoothness = choose_window(settings), settings.smoothness
-    if smoothness is None:
-        smoothness = settings.model.default_smoothness
+    window = choose_window(settings)
 
     def build_batch(number: int) -> Batch:
         return {
@@ -306,6 +304,7 @@ def _sequence_step(training: Training, num_features: int) -> Step:
             "labels": _labels(training, number, window),
         }
 
+    smoothness = choose_smoothness(settings)
     task = _build_classifier(network, predict_batch, target, settings, smoothness)
     return Step(task, list(network.parameters()), build_batch, None)
 

@@ -173,6 +173,12 @@ def choose_window(settings: SequenceConfig) -> int:
     return settings.window_frames or settings.model.default_window_frames
 
 
+def choose_smoothness(settings: SequenceConfig) -> float:
+    """Weight of the smoothness loss: as set, else the network's own."""
+    wanted = settings.smoothness
+    return settings.model.default_smoothness if wanted is None else wanted
+
+
 def predict_batch(model: nn.Module, batch: dict[str, Tensor]) -> list[Tensor]:
     """Logits of a batch of windows."""
     return model(batch["features"], batch["mask"])
@@ -188,7 +194,6 @@ def feature_statistics(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]
 
 
 def _build_task(model: NormalizedSequence, target: Target, settings: SequenceConfig) -> Classifier:
-    smoothness = settings.smoothness
     return Classifier(
         model,
         predict_batch,
@@ -197,7 +202,7 @@ def _build_task(model: NormalizedSequence, target: Target, settings: SequenceCon
         loss=settings.loss,
         train_config=settings.train,
         penalty=_weight_penalty(settings),
-        smoothness=settings.model.default_smoothness if smoothness is None else smoothness,
+        smoothness=choose_smoothness(settings),
     )
 
 

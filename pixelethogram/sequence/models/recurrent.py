@@ -14,56 +14,50 @@ from torch import Tensor, nn
 from pixelethogram.sequence.models.output import build_output
 
 
-class LSTMConfig(BaseModel):
-    """Settings of the long short-term memory."""
+class RecurrentSettings(BaseModel):
+    """Settings of both; the networks are named below."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.0
     default_window_frames: ClassVar[int] = 180
+    cells: ClassVar[type[nn.LSTM] | type[nn.GRU]]
+
+    name: Literal["lstm", "gru"]
+    """Entry of the table of sequence models."""
+    hidden: int = Field(default=64, ge=1)
+    """Units per direction."""
+    bidirectional: bool = True
+    """Also run from the last frame to the first, so that a frame sees what follows it."""
+
+    def build(
+        self,
+        in_features: int,
+        num_outputs: int,
+        prior: Tensor | None = None,
+        exclusive: bool = False,
+    ) -> Recurrent:
+        """Network with fresh weights; the arguments are explained in `sequence.models`."""
+        return Recurrent(self, in_features, num_outputs, prior)
+
+
+class LSTMConfig(RecurrentSettings):
+    """Settings of the long short-term memory."""
+
     paper: ClassVar[str] = "Hochreiter & Schmidhuber 1997"
+    cells: ClassVar[type[nn.LSTM] | type[nn.GRU]] = nn.LSTM
 
     name: Literal["lstm"] = "lstm"
     """Entry of the table of sequence models."""
-    hidden: int = Field(default=64, ge=1)
-    """Units per direction."""
-    bidirectional: bool = True
-    """Also run from the last frame to the first, so that a frame sees what follows it."""
-
-    def build(
-        self,
-        in_features: int,
-        num_outputs: int,
-        prior: Tensor | None = None,
-        exclusive: bool = False,
-    ) -> Recurrent:
-        """Network with fresh weights; the arguments are explained in `sequence.models`."""
-        return Recurrent(nn.LSTM, self, in_features, num_outputs, prior)
 
 
-class GRUConfig(BaseModel):
+class GRUConfig(RecurrentSettings):
     """Settings of the gated recurrent units: three quarters of the weights of an LSTM."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    default_smoothness: ClassVar[float] = 0.0
-    default_window_frames: ClassVar[int] = 180
     paper: ClassVar[str] = "Cho et al. 2014"
+    cells: ClassVar[type[nn.LSTM] | type[nn.GRU]] = nn.GRU
 
     name: Literal["gru"] = "gru"
     """Entry of the table of sequence models."""
-    hidden: int = Field(default=64, ge=1)
-    """Units per direction."""
-    bidirectional: bool = True
-    """Also run from the last frame to the first, so that a frame sees what follows it."""
-
-    def build(
-        self,
-        in_features: int,
-        num_outputs: int,
-        prior: Tensor | None = None,
-        exclusive: bool = False,
-    ) -> Recurrent:
-        """Network with fresh weights; the arguments are explained in `sequence.models`."""
-        return Recurrent(nn.GRU, self, in_features, num_outputs, prior)
 
 
 class Recurrent(nn.Module):
@@ -71,18 +65,17 @@ class Recurrent(nn.Module):
 
     def __init__(
         self,
-        cell: type[nn.LSTM] | type[nn.GRU],
-        config: LSTMConfig | GRUConfig,
+        config: RecurrentSettings,
         in_features: int,
         num_outputs: int,
         prior: Tensor | None,
     ) -> None:
         super().__init__()
         self.receptive_radius: int | None = None
-        self.ahead = cell(in_features, config.hidden, batch_first=True)
+        self.ahead = config.cells(in_features, config.hidden, batch_first=True)
         self.back: nn.LSTM | nn.GRU | None = None
         if config.bidirectional:
-            self.back = cell(in_features, config.hidden, batch_first=True)
+            self.back = config.cells(in_features, config.hidden, batch_first=True)
         num_directions = 2 if config.bidirectional else 1
         self.output = build_output(num_directions * config.hidden, num_outputs, prior)
 
