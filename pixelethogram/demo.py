@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
 from pixelethogram.ethogram.plots import plot_scores
 from pixelethogram.ethogram.scores import chance_scores, score

@@ -24,13 +24,7 @@ from torch._subclasses.fake_tensor import (
 )
 
 from pixelethogram.cached_features import read_features
-from pixelethogram.config import (
-    AugmentConfig,
-    Config,
-    FeaturesConfig,
-    SequenceConfig,
-    TrainConfig,
-)
+from pixelethogram.config import AugmentConfig, Config, FeaturesConfig, SequenceConfig, TrainConfig
 from pixelethogram.errors import InputError
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.two_stream import Phase

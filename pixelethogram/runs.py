@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from pixelethogram.atomic import write_bytes
-from pixelethogram.config import Config, parse_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import parse_config
 from pixelethogram.errors import InputError
 
 if TYPE_CHECKING:

@@ -251,7 +251,7 @@ def toy_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build_job(project: Project, *overrides: str, **options: Any) -> Job:
     """A job with the tiny settings, on the CPU."""
-    from pixelethogram.config import load_config
+    from pixelethogram.config_layers import load_config
     from pixelethogram.progress import SilentProgress
     from pixelethogram.stages import Job
 

@@ -22,11 +22,15 @@ FLOORS = {
     "sequence": 0,  # sequence.models, sequence.windows
     "training": 0,  # training.losses
     "ethogram": 0,
+    "pose": 0,
+    "pose.readers": 2,
+    "pose.pose_file": 2,
     "settings": 0,
     "splits": 0,
     "assignment": 0,
     "start_weights": 0,
     "config": 1,
+    "config_layers": 1,
     "configs": 1,
     "catalogue": 1,
     "download": 2,
@@ -65,6 +69,7 @@ FLOORS = {
     "demo": 6,
     "doctor": 6,
     "terminal": 6,
+    "commands": 6,
     "cli": 6,
     "__main__": 6,
 }
@@ -273,9 +278,11 @@ def test_no_module_is_called_by_a_name_that_says_nothing() -> None:
 def mirrors(name: str) -> list[Path]:
     """Test files that may cover a module: its own one, or its stage's one over all models.
 
-    The folder models/ is not repeated below tests/<stage>/.
+    The folder models/ is not repeated below tests/<stage>/; commands may share test_cli.py.
     """
     *folders, stem = name.split(".")
+    if folders == ["commands"]:
+        return [TESTS / "commands" / f"test_{stem}.py", TESTS / "test_cli.py"]
     if folders[-1:] == ["models"]:
         folder = TESTS.joinpath(*folders[:-1])
         return [folder / f"test_{stem}.py", folder / "test_models.py"]

@@ -18,7 +18,8 @@ import pytest
 import typer.main
 
 from pixelethogram import cli
-from pixelethogram.config import EthogramConfig, setting_rows
+from pixelethogram.config import EthogramConfig
+from pixelethogram.config_layers import setting_rows
 from pixelethogram.errors import InputError, PixelethogramError, ResourceError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.evaluation import evaluate

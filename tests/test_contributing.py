@@ -15,7 +15,7 @@ CHECK = """
 import torch
 import pixelethogram
 from pixelethogram import catalogue
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 
 print(pixelethogram.__file__)
 for table in (catalogue.FLOW_MODELS, catalogue.FEATURES_MODELS, catalogue.SEQUENCE_MODELS):

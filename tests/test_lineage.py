@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.download import hash_file
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from pixelethogram import memory_plan
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS

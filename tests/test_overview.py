@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.overview import build_overview

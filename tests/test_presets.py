@@ -16,7 +16,8 @@ import torch
 import typer.main
 
 from pixelethogram import cli
-from pixelethogram.config import Config, load_config, preset_names
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config, preset_names
 from pixelethogram.ethogram.ethogram import read_csv
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.project import Project

@@ -12,7 +12,8 @@ import pytest
 import typer.main
 
 from pixelethogram import cli
-from pixelethogram.config import load_config, preset_names
+from pixelethogram.commands.session import PARTLY_DONE
+from pixelethogram.config_layers import load_config, preset_names
 from pixelethogram.errors import InputError, ResourceError, UsageError
 from pixelethogram.ethogram.ethogram import read_csv
 
@@ -136,7 +137,7 @@ def test_the_table_has_every_preset() -> None:
 
 def test_the_table_has_every_exit_code() -> None:
     ours = [kind("").exit_code for kind in (UsageError, InputError, ResourceError)]
-    wanted = [0, 1, *ours, cli.PARTLY_DONE, cli.CANCELLED]
+    wanted = [0, 1, *ours, PARTLY_DONE, cli.CANCELLED]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)] == wanted
 
 

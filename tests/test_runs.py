@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pixelethogram import runs as runs_module
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.runs import (
     Run,

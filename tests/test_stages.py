@@ -11,7 +11,7 @@ import pytest
 
 from pixelethogram import stages
 from pixelethogram.cached_features import predict_cached, predict_unlearned, read_features
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.decision import Decision, choose_decision
 from pixelethogram.features.train import FeaturesData

@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings
 from pixelethogram.pipeline import Job, train_all

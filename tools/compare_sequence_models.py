@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from pixelethogram.cached_features import predict_cached
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.scores import score
 from pixelethogram.lineage import start_stage

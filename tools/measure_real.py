@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.scores import chance_scores, score
 from pixelethogram.evaluation import Evaluation
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings

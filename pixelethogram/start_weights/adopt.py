@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelethogram.config import Config, FeaturesConfig, SequenceConfig, load_config
+from pixelethogram.config import Config, FeaturesConfig, SequenceConfig
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Stage, find_runs

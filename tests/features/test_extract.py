@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.features.extract import BLOCKS_AHEAD, extract_block, extract_to_file
 from pixelethogram.flow.models.generator import FlowGenerator

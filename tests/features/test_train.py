@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.download import hash_file
 from pixelethogram.features import train as train_module
 from pixelethogram.features.models import resnet3d

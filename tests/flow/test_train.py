@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.flow import train as train_module
 from pixelethogram.flow.losses import flow_loss
 from pixelethogram.flow.models import MODELS

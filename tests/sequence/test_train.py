@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, finish_run, read_yaml, start_run
 from pixelethogram.sequence import train as train_module

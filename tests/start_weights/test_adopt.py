@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.runs import Run, finish_run, start_run
 from pixelethogram.start_weights.adopt import load_adopted_config
@@ -83,7 +84,9 @@ def test_every_layer_wins_over_them(
     chosen = {"features": {"model": {"flow_weight": 0.5}}}
     path = write_extractor(3)
     if layer == "preset":
-        monkeypatch.setattr("pixelethogram.config._preset", lambda name: chosen if name else {})
+        monkeypatch.setattr(
+            "pixelethogram.config_layers._preset", lambda name: chosen if name else {}
+        )
         settings = load(path, preset="fast")
     elif layer == "project":
         settings = load(path, project_settings=chosen)

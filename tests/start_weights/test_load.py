@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixelethogram.config import Config, load_config
+from pixelethogram.config import Config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.flow.models.generator import FlowGenerator

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelethogram.config import load_config
+from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, finish_run, start_run

@@ -1,0 +1,1 @@
+"""Keypoints of animals: read from files, drawn as frames, turned into flow and feature vectors."""

@@ -1,0 +1,60 @@
+"""Skeleton: the names of keypoints, and which of them are joined, mirrored, front and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+SIDES = (("left", "right"), ("Left", "Right"), ("L", "R"), ("l", "r"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Skeleton:
+    """How the P keypoints of one animal hang together.
+
+    Attributes:
+        keypoints: Names, in the order of the keypoint axis.
+        edges: Pairs of indices joined by a limb.
+        outline: Indices round the body, in order; empty: no body is drawn.
+        front: Index of the keypoint that leads (nose).
+        back: Index of the keypoint that trails (tail base).
+    """
+
+    keypoints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    outline: tuple[int, ...] = ()
+    front: int = 0
+    back: int = -1
+
+    def __post_init__(self) -> None:
+        count = len(self.keypoints)
+        object.__setattr__(self, "back", self.back % count if count else 0)
+        used = {*self.outline, self.front, self.back, *(end for edge in self.edges for end in edge)}
+        if not count or any(not 0 <= index < count for index in used):
+            raise ValueError(f"a skeleton of {count} keypoints names keypoints {sorted(used)}")
+        if len(set(self.keypoints)) != count:
+            raise ValueError("two keypoints have the same name")
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """For every keypoint, the one it becomes in a mirror: left and right change places."""
+        place = {name: index for index, name in enumerate(self.keypoints)}
+        return tuple(place.get(other_side(name), place[name]) for name in self.keypoints)
+
+
+def other_side(name: str) -> str:
+    """`left ear` -> `right ear`, `earL` -> `earR`, `nose` -> `nose`.
+
+    A single letter counts only as a word of its own (`l_ear`, `ear.R`), or as a capital at the end
+    after a small letter (`earL`; `Rear` is left alone).
+    """
+    for one, other in SIDES:
+        for here, there in ((one, other), (other, one)):
+            pattern = rf"(?<![A-Za-z]){here}(?![A-Za-z])"
+            if len(here) == 1 and here.isupper():
+                pattern += rf"|(?<=[a-z]){here}(?![A-Za-z])"
+            if len(here) > 1:
+                pattern = here
+            if re.search(pattern, name):
+                return re.sub(pattern, there, name, count=1)
+    return name
