@@ -1,0 +1,91 @@
+"""The pose of one recording on disk, whatever program it came from: `pose.h5`.
+
+::
+
+    attrs: schema, complete, keypoints, individuals, edges, outline, front, back, height, width, fps
+    positions     (T, N, P, 2) float32, NaN where missing
+    confidence    (T, N, P) float32
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pixelethogram.atomic import write_bytes
+from pixelethogram.errors import InputError
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.skeleton import Skeleton
+
+SCHEMA = "pixelethogram pose 1"
+
+
+def write_pose(pose: Pose, path: Path) -> None:
+    """Write the file whole or not at all."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name in ("positions", "confidence"):
+            file.create_dataset(name, data=getattr(pose, name), compression="lzf", shuffle=True)
+        skeleton = pose.skeleton
+        file.attrs["schema"] = SCHEMA
+        file.attrs["keypoints"] = json.dumps(skeleton.keypoints)
+        file.attrs["individuals"] = json.dumps(pose.individuals)
+        file.attrs["edges"] = json.dumps(skeleton.edges)
+        file.attrs["outline"] = json.dumps(skeleton.outline)
+        for name in ("front", "back"):
+            file.attrs[name] = getattr(skeleton, name)
+        for name in ("height", "width", "fps"):
+            file.attrs[name] = getattr(pose, name)
+    write_bytes(path, buffer.getvalue())
+
+
+def is_pose_file(path: Path) -> bool:
+    """True for a file that `write_pose` wrote."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return str(file.attrs.get("schema", "")) == SCHEMA
+
+
+def read_pose(path: Path) -> Pose:
+    """Read what `write_pose` wrote.
+
+    Raises:
+        InputError: No such file, damaged, or made by another program.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            about = dict(file.attrs)
+            if about.get("schema") != SCHEMA:
+                raise InputError(
+                    "this is not a pose file of pixelethogram",
+                    where=path,
+                    do="pixelethogram add PROJECT FILE reads the files of other programs",
+                )
+            arrays = {name: np.asarray(file[name]) for name in ("positions", "confidence")}
+    except FileNotFoundError as error:
+        raise InputError("there is no pose here", where=path, do="check the path") from error
+    except (OSError, KeyError) as error:
+        raise InputError(
+            f"the pose file is damaged: {error}", where=path, do="import the pose again"
+        ) from error
+    skeleton = Skeleton(
+        tuple(json.loads(about["keypoints"])),
+        tuple((start, stop) for start, stop in json.loads(about["edges"])),
+        tuple(json.loads(about["outline"])),
+        int(about["front"]),
+        int(about["back"]),
+    )
+    return Pose(
+        arrays["positions"],
+        arrays["confidence"],
+        skeleton,
+        tuple(json.loads(about["individuals"])),
+        int(about["height"]),
+        int(about["width"]),
+        float(about["fps"]),
+    )
