@@ -180,9 +180,9 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
         about = {
             "run": run.id,
             "weights_sha256": run.results["weights_sha256"],
-            "video_sha256": video.sha256,
+            "video_sha256": video.input_sha256(run.config.frames),
         }
-        with video.open() as frames:
+        with video.open(run.config.frames) as frames:
             extract_to_file(
                 model,
                 frames,
