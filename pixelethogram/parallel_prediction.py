@@ -91,13 +91,12 @@ def predict_on_devices(
 @contextlib.contextmanager
 def _running(words: Sequence[str]) -> Any:
     """A process that does not outlive the block."""
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, encoding="utf-8")
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
 
 
 def _listen(lines: IO[str], said: queue.Queue[dict[str, Any] | None]) -> None:

@@ -74,6 +74,9 @@ FLOORS = {
     "interop.deepethogram_weights": 2,  # names only; start weights of any stage need them
     "toy": 6,
     "demo": 6,
+    "measuring": 5,
+    "benchmark": 6,
+    "training_benchmark": 6,
     "doctor": 6,
     "terminal": 6,
     "commands": 6,

@@ -66,6 +66,15 @@ class Engine:
         """cpu, cuda or mps."""
         return self._device.type
 
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks that do the work, by name, for who wants to time them."""
+        return self._networks.parts
+
+    def forget(self) -> None:
+        """Be ready for the first batch of a stream."""
+        self._networks.forget()
+
     def run(self, batch: Batch) -> dict[str, Tensor]:
         """Arrays of the frames of a batch, on the device.
 
@@ -122,6 +131,10 @@ class _AnyNetwork:
 
     def __init__(self, model: FeaturesNetwork, length: int, kind: torch.dtype) -> None:
         self._model, self._length, self._kind = model, length, kind
+        self.parts: dict[str, nn.Module] = {}
+
+    def forget(self) -> None:
+        """Nothing is carried from batch to batch."""
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def work(start: int, stop: int) -> Tensor:
@@ -154,6 +167,12 @@ class _TwoStream:
             self._flow, self._flow_colors = flow.network, (generator.mean, generator.std)
         self._flat = not any(isinstance(module, nn.Conv3d) for module in flow.modules())
         self._bank: Tensor | None = None
+        spatial, motion = self._network.spatial.backbone, self._network.motion.backbone
+        self.parts = {"flow": self._flow, "spatial": spatial, "flow stream": motion}
+
+    def forget(self) -> None:
+        """Let go of the flow that the next batch would go on with."""
+        self._bank = None
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
         find_motion = self._shared_motion if self._shared else self._own_motion

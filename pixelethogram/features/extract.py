@@ -136,6 +136,7 @@ def extract_all(
     Raises:
         OSError: Writing failed; that concerns all.
     """
+    engine.forget()
     cutting = plan_cutting(config, engine.device)
     recordings = [order.open for order in orders]
     events = iterate_batches(recordings, config.frames, cutting)
