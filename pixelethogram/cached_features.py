@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -89,6 +89,33 @@ def predict_unlearned(
         for each in inside:
             probabilities[each.start : each.stop] = of_member[each.start : each.stop]
     return probabilities
+
+
+def find_precisions(videos: Iterable[Video], run: Run) -> list[str]:
+    """Number formats that the features of videos were computed in; one, unless they are mixed."""
+    found = set()
+    for video in videos:
+        with _open_features(video, run) as arrays:
+            found.add(str(arrays.attribute("precision")))
+    return sorted(found)
+
+
+def describe_mismatch(found: Sequence[str], run: Run) -> str | None:
+    """A warning where features were computed in another number format than was learned from.
+
+    Args:
+        found: Formats of the features to predict from.
+        run: A sequence run; of one that did not note its format nothing is known.
+    """
+    results = run.results
+    learned = results.get("features_precision", found)
+    if set(found) <= set(learned):
+        return None
+    return (
+        f"warning: the sequence model learned from {' and '.join(learned)} features, these are "
+        f"{' and '.join(found)}; probabilities may differ by a hundredth. To have them alike: "
+        "pixelethogram extract PROJECT --overwrite (with --exact: fp32), then train sequence"
+    )
 
 
 @contextlib.contextmanager

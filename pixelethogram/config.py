@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pixelethogram.features.models import FeaturesModelConfig
 from pixelethogram.features.models.resnet import ResNet18Config
@@ -176,6 +176,16 @@ class FlowConfig(Settings):
     """Random changes of training clips."""
     train: TrainConfig = TrainConfig(steps=10_000, validate_every=1000)
     """Length and pace of training."""
+    stride: int = Field(1, ge=1)
+    """How the features use the flow network, whose own training does not change. 1: once per frame,
+    as in the paper. `model.clip_length` - 1, e.g. 10: once per 10 frames, which share its flows."""
+
+    @model_validator(mode="after")
+    def _refuse_strides_between(self) -> FlowConfig:
+        shared = self.model.clip_length - 1
+        if self.stride not in (1, shared):
+            raise ValueError(f"stride must be 1, or {shared} for clips of {shared + 1} frames")
+        return self
 
 
 class PhaseSteps(Settings):
@@ -226,9 +236,9 @@ class FeaturesConfig(Settings):
     train: TrainConfig = TrainConfig(schedule="plateau", steps=20_000)
     """Pace of training; `phases` decides the steps."""
     precision: Precision = "auto"
-    """Number format of extraction: auto takes bf16 or fp16 on a device built for it, else fp32."""
+    """Number format of extraction: auto: fp16 on CUDA, bf16 on CPUs built for it, else fp32."""
     batch_size: int = Field(16, ge=1)
-    """Frames per step of extraction."""
+    """Frames per step of extraction; eight times as many on a GPU. Halved while memory is short."""
 
 
 class SequenceConfig(Settings):

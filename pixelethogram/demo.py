@@ -21,9 +21,9 @@ from pixelethogram.ethogram.scores import chance_scores, score
 from pixelethogram.inference import VideoResult, load_models, predict_videos
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings
 from pixelethogram.pipeline import Job, train_all
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_seconds
 from pixelethogram.project import Project, create_project
-from pixelethogram.terminal import build_progress, build_table, format_seconds
+from pixelethogram.terminal import build_progress, build_table
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 from pixelethogram.training.device import choose_device
 

@@ -1,36 +1,41 @@
 """Batch inference: recordings that are in no project in, ethograms out.
 
-Read `predict_video` first: it is the whole product in a few lines. One recording that cannot be
+Read `predict_videos` first: it is the whole product. One recording that cannot be
 read is reported at the end and never stops the others; what is done is skipped when run again.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-import io
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
 
 from pixelethogram.atomic import write_bytes
+from pixelethogram.cached_features import describe_mismatch
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
 from pixelethogram.ethogram.plots import plot_raster
-from pixelethogram.features.extract import extract_to_file
+from pixelethogram.features.extract import Order, build_engine, extract_all
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.train import load_features
 from pixelethogram.frames.pose_files import holds_pose
-from pixelethogram.frames.source import find_recordings, hash_recording, open_frames
+from pixelethogram.frames.source import (
+    FrameSource,
+    find_recordings,
+    hash_recording,
+    open_frames,
+)
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress, SilentProgress
@@ -38,6 +43,7 @@ from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
+from pixelethogram.video_results import Tally, VideoResult, take_shard
 
 logger = logging.getLogger(__name__)
 
@@ -62,23 +68,23 @@ class PipelineModels:
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoResult:
-    """What became of one recording."""
+class _Target:
+    """A recording to predict, and where its results go."""
 
     source: Path
-    status: str
-    """done, skipped (was done before) or failed."""
-    num_frames: int = 0
-    seconds: float = 0.0
-    ethogram_csv: Path | None = None
-    share: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Behavior -> share of frames on which it is present."""
-    error: str = ""
+    folder: Path
+    sha256: str
+    facts: Facts | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        plain = dataclasses.asdict(self)
-        return {**plain, "source": str(self.source), "ethogram_csv": str(self.ethogram_csv or "")}
+    @property
+    def stamp(self) -> Path:
+        """Written last; says that all is there."""
+        return self.folder / f"{self.source.name}.json"
+
+    @property
+    def spool(self) -> Path:
+        """Features on their way to the sequence model, so that memory stays flat."""
+        return self.folder / f".{self.source.name}.json.features.h5"
 
 
 def load_models(run_or_project: Path, device: str) -> PipelineModels:
@@ -114,139 +120,140 @@ def find_sequence_run(path: Path) -> Run:
     return found[-1]
 
 
-def predict_video(
-    source: Path,
-    models: PipelineModels,
-    output: Path,
-    progress: Progress,
-    facts: Facts | None = None,
-) -> tuple[Ethogram, np.ndarray]:
-    """The whole product: pixels or a pose in, ethogram and probabilities (T, K) out.
-
-    Memory does not grow with the length of the video: features pass through a file beside `output`.
-    """
-    spool = output.with_name(f".{output.name}.features.h5")
-    try:
-        with open_frames(source, settings=models.config.frames, facts=facts) as frames:
-            extract_to_file(
-                models.features,
-                frames,
-                models.config,
-                spool,
-                {},
-                device=models.device,
-                progress=progress,
-            )
-            fps = frames.fps
-        with ArrayReader(spool) as features:
-            probabilities = predict_probabilities(
-                models.sequence,  # type: ignore[arg-type]
-                lambda start, stop: features.read("features", start, stop),
-                features.num_frames,
-                exclusive=models.decision.exclusive,
-            )
-    finally:
-        spool.unlink(missing_ok=True)
-    present = models.decision.apply(probabilities)
-    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
-
-
 def predict_videos(
     models: PipelineModels,
     sources: Sequence[Path],
     output: Path | None,
     *,
     overwrite: bool = False,
+    exact: bool = False,
+    shard: tuple[int, int] = (1, 1),
     progress: Progress | None = None,
     facts: Facts | None = None,
+    tell: Callable[[VideoResult], None] | None = None,
 ) -> list[VideoResult]:
-    """Ethograms of many recordings.
+    """Ethograms of many recordings: pixels in, the whole product out.
 
     Args:
         models: From `load_models`.
         sources: Recordings and folders of recordings.
         output: Folder for the results; None puts `ethograms/` beside each recording.
         overwrite: Predict again what is done.
+        exact: Compute the features in fp32, whatever the device would like.
+        shard: Which part of the recordings, from 1, and of how many.
         progress: Told of every frame.
         facts: Size and rate of the recordings, where pose files and videos beside do not say.
+        tell: Is given each result as soon as it is known.
 
     Returns:
-        One result per recording, failed ones included.
+        One result per recording of the part, failed ones included.
     """
     progress = progress or SilentProgress()
     recordings = find_recordings(sources)
     if output:
         _refuse_same_names(recordings)
-    results = []
-    for number, (source, relative) in enumerate(recordings, start=1):
+    recordings = take_shard(recordings, shard)
+    tally = Tally([source for source, _ in recordings], progress, tell)
+    targets = []
+    for source, relative in recordings:
         folder = (output / relative) if output else (source.parent / OUTPUT_FOLDER)
-        result = _predict_one(source, models, folder, overwrite, progress, facts)
-        results.append(result)
-        progress.message(f"[{number}/{len(recordings)}] {source.name}: {_describe(result)}")
-    return results
+        known = _look_at(source, folder, models, overwrite, facts)
+        if isinstance(known, VideoResult):
+            tally.add(known)
+        else:
+            targets.append(known)
+    try:
+        for result in _predict_targets(targets, models, exact, progress):
+            tally.add(result)
+    finally:
+        for target in targets:
+            target.spool.unlink(missing_ok=True)
+    return tally.results
 
 
-def write_summary(results: Sequence[VideoResult], behaviors: Sequence[str], path: Path) -> None:
-    """One CSV line per recording: status, frames, share of frames of each behavior, error."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["recording", "status", "frames", *behaviors, "error"])
-    for result in results:
-        shares = [f"{result.share[name]:.4f}" if result.share else "" for name in behaviors]
-        error = result.error.splitlines()[0] if result.error else ""
-        writer.writerow([result.source, result.status, result.num_frames, *shares, error])
-    write_bytes(path, text.getvalue().encode())
-
-
-def summary_rows(results: Iterable[VideoResult], behaviors: Sequence[str]) -> list[list[Any]]:
-    """Rows (recording, status, frames, frames/s, share of each behavior) of the summary table."""
-    return [
-        [
-            str(result.source),
-            result.status,
-            result.num_frames or None,
-            result.num_frames / result.seconds if result.seconds else None,
-            *(result.share.get(behavior) for behavior in behaviors),
-        ]
-        for result in results
+def _predict_targets(
+    targets: Sequence[_Target], models: PipelineModels, exact: bool, progress: Progress
+) -> Iterator[VideoResult]:
+    """Features of all recordings in one stream of batches; an ethogram when one is through."""
+    config = models.config
+    engine = build_engine(
+        models.features, config, device=models.device, exact=exact, progress=progress
+    )
+    if targets and (warning := describe_mismatch([engine.precision], models.run)):
+        progress.message(warning)
+    orders = [
+        Order(target.source.name, partial(_open, target, config), target.spool, {})
+        for target in targets
     ]
+    started = time.monotonic()
+    with contextlib.closing(extract_all(engine, orders, config, progress)) as extracted:
+        for target, found in zip(targets, extracted, strict=True):
+            try:
+                if found.error is not None:
+                    raise found.error
+                ethogram, probabilities = _predict_features(models, target.spool, found.fps)
+                seconds, started = time.monotonic() - started, time.monotonic()
+                yield _write_result(target, models, ethogram, probabilities, seconds)
+            except (InputError, UsageError) as error:
+                logger.info("%s failed: %s", target.source, error)
+                yield VideoResult(target.source, "failed", error=str(error))
 
 
-def _predict_one(
-    source: Path,
-    models: PipelineModels,
-    folder: Path,
-    overwrite: bool,
-    progress: Progress,
-    facts: Facts | None,
-) -> VideoResult:
-    stamp = folder / f"{source.name}.json"
+def _open(target: _Target, config: Config) -> FrameSource:
+    return open_frames(target.source, settings=config.frames, facts=target.facts)
+
+
+def _predict_features(
+    models: PipelineModels, path: Path, fps: float
+) -> tuple[Ethogram, np.ndarray]:
+    """Ethogram and probabilities (T, K) of the features in a file, which is deleted."""
+    with ArrayReader(path) as features:
+        probabilities = predict_probabilities(
+            models.sequence,  # type: ignore[arg-type]
+            lambda start, stop: features.read("features", start, stop),
+            features.num_frames,
+            exclusive=models.decision.exclusive,
+        )
+    path.unlink()
+    present = models.decision.apply(probabilities)
+    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+
+
+def _look_at(
+    source: Path, folder: Path, models: PipelineModels, overwrite: bool, facts: Facts | None
+) -> _Target | VideoResult:
+    """What is to be done; or the result, where it is done, or cannot be."""
     try:
         _refuse_undrawn(source, models.config)
-        sha256 = hash_recording(source)
-        if not overwrite and (done := _read_stamp(stamp, sha256, models.run, source)):
-            return done
-        folder.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        ethogram, probabilities = predict_video(source, models, stamp, progress, facts)
-        seconds = time.monotonic() - started
-        ethogram_csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
+        target = _Target(source, folder, hash_recording(source), facts)
+        done = None if overwrite else _read_stamp(target.stamp, target.sha256, models.run, source)
     except (InputError, UsageError) as error:
-        logger.info("%s failed: %s", source, error)
         return VideoResult(source, "failed", error=str(error))
+    return done or target
+
+
+def _write_result(
+    target: _Target,
+    models: PipelineModels,
+    ethogram: Ethogram,
+    probabilities: np.ndarray,
+    seconds: float,
+) -> VideoResult:
+    source, num_frames = target.source, len(ethogram.values)
+    ethogram_csv = _write_outputs(ethogram, probabilities, models, target.folder, source.name)
     share = dict(zip(models.behaviors, ethogram.values.mean(axis=0).tolist(), strict=True))
     record = {
         "recording": source.name,
-        "sha256": sha256,
+        "sha256": target.sha256,
         "run": models.run.id,
-        "num_frames": len(ethogram.values),
+        "num_frames": num_frames,
         "fps": ethogram.fps,
         "seconds": round(seconds, 3),
         "share": share,
         **models.decision.to_dict(),
     }
-    write_bytes(stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return VideoResult(source, "done", len(ethogram.values), seconds, ethogram_csv, share)
+    write_bytes(target.stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
+    return VideoResult(source, "done", num_frames, seconds, ethogram_csv, share)
 
 
 def _refuse_undrawn(source: Path, config: Config) -> None:
@@ -298,11 +305,3 @@ def _refuse_same_names(recordings: Sequence[tuple[Path, Path]]) -> None:
                 where=f"{other} and {path}",
                 do="give the folder that holds both, or leave --out away",
             )
-
-
-def _describe(result: VideoResult) -> str:
-    if result.status == "failed":
-        return f"failed: {result.error}"
-    if result.status == "skipped":
-        return "done before, skipped"
-    return f"{result.num_frames} frames at {result.num_frames / result.seconds:.1f}/s"

@@ -145,6 +145,8 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         sections.append("ethogram")
         if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
             inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
+    if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
+        del settings["flow"]["stride"]
     inputs["settings"] = {name: settings[name] for name in sections}
     if given := _given_files(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]

@@ -268,13 +268,16 @@ def _features_steps(training: Training) -> list[Step]:
     )
 
     def build_step(phase: Phase) -> Step:
-        seen = length if network.needs_clips(phase) else 1
+        whole = network.needs_clips(phase)
+        shared = whole and config.flow.stride > 1 and settings.model.needs_flow
+        seen = (2 * length - 1 if shared else length) if whole else 1
         predict = partial(predict_clips, phase=phase, augment=nn.Identity())
         task = _build_classifier(network, predict, target, settings)
         learned = [each for part in network.phase_modules(phase) for each in part.parameters()]
 
         def build_batch(number: int) -> Batch:
-            return {"clip": _clips(number, seen, size), "labels": _labels(training, number)}
+            batch = {"clip": _clips(number, seen, size), "labels": _labels(training, number)}
+            return {**batch, "offset": torch.zeros(number, dtype=torch.int64)} if shared else batch
 
         return Step(task, learned, build_batch, build_batch)
 

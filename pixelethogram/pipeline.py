@@ -22,6 +22,8 @@ import numpy as np
 import torch
 
 from pixelethogram.cached_features import (
+    describe_mismatch,
+    find_precisions,
     list_features,
     predict_cached,
     predict_unlearned,
@@ -34,14 +36,12 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.plots import plot_curves, plot_raster
 from pixelethogram.evaluation import Evaluation, evaluate
-from pixelethogram.features.extract import extract_to_file
-from pixelethogram.features.train import load_features
+from pixelethogram.extraction import extract_project
 from pixelethogram.lineage import (
     PARENT,
     find_broken_off,
     find_up_to_date,
     inherit_settings,
-    load_flow_of,
     needed_stages,
     parent_stage,
     start_stage,
@@ -158,43 +158,6 @@ def split_project(job: Job) -> None:
     project.write_splits(splits)
 
 
-def extract_project(job: Job, *, overwrite: bool = False) -> int:
-    """Features of every video for the newest features run; what is there already is kept.
-
-    Predictions from features that are written anew are deleted before.
-
-    Returns:
-        Number of videos that were extracted now.
-    """
-    run = latest_run(job.project.runs, "features")
-    missing = [
-        video
-        for video in job.project.videos()
-        if overwrite or not _has_arrays(video, "features", run)
-    ]
-    if not missing:
-        return 0
-    model = load_features(run, load_flow_of(run)).to(job.device)
-    for video in missing:
-        _drop_predictions(job.project, video, run)
-        about = {
-            "run": run.id,
-            "weights_sha256": run.results["weights_sha256"],
-            "video_sha256": video.input_sha256(run.config.frames),
-        }
-        with video.open(run.config.frames) as frames:
-            extract_to_file(
-                model,
-                frames,
-                run.config,
-                array_file(video.folder, "features", run.id),
-                about,
-                device=job.device,
-                progress=job.progress,
-            )
-    return len(missing)
-
-
 def predict_project(job: Job, *, overwrite: bool = False) -> Run:
     """Probabilities and ethogram of every video of the project, from its cached features.
 
@@ -204,6 +167,8 @@ def predict_project(job: Job, *, overwrite: bool = False) -> Run:
     features_run = run.parent("features")
     decision = Decision.from_dict(run.results["decision"])
     model = load_sequence(run)
+    if warning := describe_mismatch(find_precisions(job.project.videos(), features_run), run):
+        job.progress.message(warning)
     for video in job.project.videos():
         target = array_file(video.folder, "sequence", run.id)
         if overwrite or not target.exists():
@@ -299,13 +264,6 @@ def _inherit(job: Job, stage: Stage) -> Job:
     return dataclasses.replace(job, config=config)
 
 
-def _drop_predictions(project: Project, video: Video, features_run: Run) -> None:
-    """Delete what was predicted from the features of a video."""
-    for run in find_runs(project.runs, "sequence"):
-        if run.record["parents"]["features"] == features_run.id:
-            array_file(video.folder, "sequence", run.id).unlink(missing_ok=True)
-
-
 def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Part of every video that has one, to be kept when new videos are split.
 
@@ -379,10 +337,6 @@ def _shorten(config: Config, stage: Stage) -> Config:
         phases = {name: min(2, steps) for name, steps in section.phases.model_dump().items()}
         update["phases"] = section.phases.model_copy(update=phases)
     return config.model_copy(update={stage: section.model_copy(update=update)})
-
-
-def _has_arrays(video: Video, stage: Stage, run: Run) -> bool:
-    return array_file(video.folder, stage, run.id).exists()
 
 
 def _logits_to_probabilities(logits: np.ndarray, exclusive: bool) -> np.ndarray:

@@ -35,3 +35,13 @@ class SilentProgress:
 
     def message(self, text: str) -> None:
         """Ignore."""
+
+
+def format_seconds(seconds: float) -> str:
+    """Short time, such as 45 s, 3 min 20 s or 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

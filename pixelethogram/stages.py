@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from pixelethogram.cached_features import LeftOut, predict_unlearned, read_features
+from pixelethogram.cached_features import (
+    LeftOut,
+    find_precisions,
+    predict_unlearned,
+    read_features,
+)
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.evaluation import evaluate, plot_evaluation
@@ -129,9 +134,10 @@ def _train_features(job: Job, run: Run) -> Run:
     spacing = job.config.frames.spacing
     train = scored_frames(labels, spans["train"])
     val = stratified_frames(labels, spans["val"], job.config.features.validation_frames, seed)
+    shared = job.config.flow.stride > 1 and job.config.features.model.needs_flow
     data = FeaturesData(
-        ClipDataset(proxies, train, length, labels, spacing),
-        ClipDataset(proxies, val, length, labels, spacing),
+        ClipDataset(proxies, train, length, labels, spacing, "random" if shared else None),
+        ClipDataset(proxies, val, length, labels, spacing, "fixed" if shared else None),
         np.stack([labels[video][frame] for video, frame in train]),
         _pool(proxies, spans["train"]),
         job.project.behaviors,
@@ -168,7 +174,8 @@ def _train_sequence(job: Job, run: Run) -> Run:
         )
     decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
     plot_evaluation(evaluation, run.folder / "scores.png")
-    finish_run(run, model.state_dict(), {**about, **decision})
+    precision = find_precisions(videos, features_run)
+    finish_run(run, model.state_dict(), {**about, **decision, "features_precision": precision})
     drop_resumables(run)
     return run
 

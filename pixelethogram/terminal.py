@@ -23,7 +23,7 @@ from rich.progress import Progress as RichBar
 from rich.table import Table
 from rich.text import Text
 
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_seconds
 
 PLAIN_SECONDS = 30.0
 PLAIN_WIDTH = 160
@@ -149,16 +149,6 @@ def build_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))  # not str: [x] is no markup
     return table
-
-
-def format_seconds(seconds: float) -> str:
-    """Short time, such as 45 s, 3 min 20 s or 2 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _summary(task: str, done: float, seconds: float, note: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import json
 import os
 import shutil
 import signal
@@ -19,18 +17,16 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import read_csv
 from pixelethogram.inference import (
     PipelineModels,
-    VideoResult,
     find_sequence_run,
     load_models,
     predict_videos,
-    summary_rows,
-    write_summary,
 )
 from pixelethogram.pipeline import read_probabilities
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
 from pixelethogram.runs import latest_run, read_yaml, write_yaml
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
+from pixelethogram.video_results import VideoResult
 
 pytestmark = pytest.mark.usefixtures("small_streams")
 OUTPUTS = ("bouts.csv", "ethogram.csv", "ethogram.png", "json", "probabilities.csv")
@@ -119,25 +115,6 @@ class TestOutputs:
     ) -> None:
         with pytest.raises(InputError, match="two recordings are called b.mp4"):
             predict_videos(models, [folder / "b.mp4", folder / "day 2" / "b.mp4"], tmp_path / "out")
-
-    def test_the_summary_has_a_line_per_recording(self, tmp_path: Path) -> None:
-        done = VideoResult(
-            Path("a, b.mp4"), "done", 10, 2.0, Path("x.csv"), {"lick, left": 0.25, "groom": 1.0}
-        )
-        failed = VideoResult(Path("c.mp4"), "failed", error="it is damaged\n  do: mend it")
-        behaviors = ("lick, left", "groom")
-        write_summary([done, failed], behaviors, tmp_path / "summary.csv")
-        with (tmp_path / "summary.csv").open(newline="") as file:
-            assert list(csv.reader(file)) == [
-                ["recording", "status", "frames", "lick, left", "groom", "error"],
-                ["a, b.mp4", "done", "10", "0.2500", "1.0000", ""],
-                ["c.mp4", "failed", "0", "", "", "it is damaged"],
-            ]
-        assert summary_rows([done, failed], behaviors) == [
-            ["a, b.mp4", "done", 10, 5.0, 0.25, 1.0],
-            ["c.mp4", "failed", None, None, None, None],
-        ]
-        json.dumps([done.to_dict(), failed.to_dict()])
 
 
 class TestBrokenRecording:

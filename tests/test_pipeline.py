@@ -342,7 +342,7 @@ class TestKill:
             path.unlink()
         status = run_child(
             "from pathlib import Path\n"
-            "from pixelethogram.pipeline import extract_project\n"
+            "from pixelethogram.extraction import extract_project\n"
             "from pixelethogram.project import Project\n"
             f"project = Project(Path({str(project_copy.folder)!r}))\n"
             "extract_project(conftest.build_job(project, progress=Killer('features', 6)))\n"

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from pixelethogram.progress import Progress, SilentProgress
+from pixelethogram.progress import Progress, SilentProgress, format_seconds
 from pixelethogram.terminal import BarProgress, LineProgress
 
 METHODS = ("start", "advance", "finish", "message")
@@ -27,3 +27,20 @@ def test_silence(capfd: pytest.CaptureFixture[str]) -> None:
 def test_every_kind_takes_what_the_protocol_says(kind: type, method: str) -> None:
     wanted = inspect.signature(getattr(Progress, method)).parameters
     assert inspect.signature(getattr(kind, method)).parameters == wanted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (360_000, "100 h 00 min"),
+    ],
+)
+def test_times_are_short_and_have_units(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text

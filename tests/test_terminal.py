@@ -15,7 +15,6 @@ from pixelethogram.terminal import (
     build_console,
     build_progress,
     build_table,
-    format_seconds,
 )
 
 
@@ -51,23 +50,6 @@ def live_console(clock: Clock | None = None) -> tuple[Console, io.StringIO]:
         **({"get_time": clock} if clock else {}),
     )
     return console, text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (3599.7, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (360_000, "100 h 00 min"),
-    ],
-)
-def test_times_are_short_and_have_units(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
 
 
 def test_a_plain_line_comes_every_thirty_seconds_with_rate_and_time_left(clock: Clock) -> None:

@@ -5,12 +5,15 @@ again), predicts each in a process of its own, and prints the peak memory of bot
 
     python tools/benchmark_memory.py                      two minutes against two hours, at 32 x 32
     python tools/benchmark_memory.py --long-minutes 10    a quicker look
+    python tools/benchmark_memory.py --lengths            cost against length: 1, 2, 4 and 8 times,
+                                                          and 200 short videos against one long one
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,7 @@ import numpy as np
 from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.frames.video_writer import write_video
+from pixelethogram.inference import PipelineModels, load_models, predict_videos
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings
 from pixelethogram.pipeline import Job, train_all
 from pixelethogram.progress import SilentProgress
@@ -31,6 +35,8 @@ from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video, toy_frames
 
 FPS = 30.0
 MAX_GROWTH = 1.10
+MIN_R_SQUARED = 0.99
+MAX_SHORT = 1.2
 
 
 def main() -> int:
@@ -39,6 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         project = train_toy_model(folder, arguments.size)
+        if arguments.lengths:
+            return measure_lengths(folder, project, arguments)
         short = folder / "short.mp4"
         frames, _ = toy_frames(seed=7, num_frames=300, size=256)
         repeats = round(arguments.short_minutes * 60 * FPS / len(frames))
@@ -68,8 +76,56 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--size", type=int, default=32, help="height and width that the networks see"
     )
+    parser.add_argument("--lengths", action="store_true", help="measure time against length")
+    parser.add_argument("--pieces", type=int, default=2, help="300 frames each; the shortest video")
+    parser.add_argument("--videos", type=int, default=200, help="short ones, against one long one")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
+
+
+def measure_lengths(folder: Path, project: Path, arguments: argparse.Namespace) -> int:
+    """Seconds by length, R2 of the straight line, and many short videos over one long one.
+
+    Time is that of the processor, inside of one process after a first video that does not count.
+    """
+    models = load_models(project, "cpu")
+    frames, _ = toy_frames(seed=7, num_frames=300, size=256)
+    write_video(np.asarray(frames), folder / "piece.mp4", FPS)
+    write_video(np.asarray(frames)[:60], folder / "short.mp4", FPS)
+    predict_seconds(models, [folder / "short.mp4"], folder / "warm")
+    lengths, seconds = [], []
+    for factor in (1, 2, 4, 8):
+        video = folder / f"length {factor}.mp4"
+        repeat_video(folder / "piece.mp4", video, factor * arguments.pieces)
+        lengths.append(300 * factor * arguments.pieces)
+        seconds.append(predict_seconds(models, [video], folder / "lengths"))
+    r_squared = float(np.corrcoef(lengths, seconds)[0, 1] ** 2)
+    many = folder / "many"
+    many.mkdir()
+    for number in range(arguments.videos):
+        shutil.copy(folder / "short.mp4", many / f"{number:04}.mp4")
+    repeat_video(folder / "short.mp4", folder / "one.mp4", arguments.videos)
+    in_many = predict_seconds(models, [many], folder / "out")
+    in_one = predict_seconds(models, [folder / "one.mp4"], folder / "out")
+    for length, each in zip(lengths, seconds, strict=True):
+        print(f"{length:8} frames {each:8.1f} s {length / each:8.1f}/s")
+    print(f"straight line: R2 = {r_squared:.4f}")
+    print(f"{arguments.videos} videos of 60 frames: {in_many:.1f} s, one: {in_one:.1f} s")
+    print(f"short / long: {in_many / in_one:.3f}")
+    if arguments.json:
+        found = {"lengths": lengths, "seconds": seconds, "r_squared": r_squared}
+        found |= {"many_over_one": in_many / in_one}
+        arguments.json.write_text(json.dumps(found, indent=1))
+    return int(r_squared < MIN_R_SQUARED or in_many / in_one > MAX_SHORT)
+
+
+def predict_seconds(models: PipelineModels, sources: list[Path], output: Path) -> float:
+    """Seconds of the processor that prediction takes, pictures and tables included."""
+    started = time.process_time()
+    results = predict_videos(models, sources, output)
+    if any(result.status != "done" for result in results):
+        raise RuntimeError(f"not everything was predicted: {results}")
+    return time.process_time() - started
 
 
 def train_toy_model(folder: Path, size: int) -> Path:

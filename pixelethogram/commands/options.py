@@ -18,6 +18,9 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", metavar="NAME")]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="Compute in fp32: several times slower, no rounding.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
 SourcesArgument = Annotated[
     list[Path],

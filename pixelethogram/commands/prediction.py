@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelethogram.commands.options import DeviceOption, FpsOption, JsonOption, SizeOption
+from pixelethogram.commands.options import ExactOption, FpsOption, JsonOption, SizeOption
 from pixelethogram.commands.session import exit_partly, open_job, print_json, read_facts
 from pixelethogram.errors import UsageError
 
 if TYPE_CHECKING:
-    from pixelethogram.pose.readers.assembly import Facts
+    from pixelethogram.progress import Progress
     from pixelethogram.stages import Job
+    from pixelethogram.video_results import VideoResult
+
+    Tell = Callable[[VideoResult], None]
+    Outcome = tuple[str, Sequence[str], list[VideoResult]]
 
 
 def predict(
@@ -29,20 +35,58 @@ def predict(
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
     fps: FpsOption = None,
     size: SizeOption = None,
-    device: DeviceOption = "auto",
+    exact: ExactOption = False,
+    shard: Annotated[
+        str,
+        typer.Option(help="A part of VIDEOS, e.g. 3/8: the third of eight.", metavar="I/N"),
+    ] = "1/1",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:1 or mps; all shares VIDEOS among the GPUs.", metavar="NAME"
+        ),
+    ] = "auto",
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="One JSON object per video on stdout, at once.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if sources:
-        facts = read_facts(fps, size)
-        _predict_new(run, sources, out, facts, overwrite=overwrite, device=device, json=json)
+        _predict_new(
+            Batch(run, sources, out, overwrite, exact, shard, device, fps, size),
+            json=json,
+            json_lines=json_lines,
+        )
         return
-    if out is not None:
+    if out is not None or exact or json_lines or shard != "1/1":
         raise UsageError(
-            "--out is for videos from outside the project",
-            do=f'pixelethogram predict "{run}" VIDEOS --out "{out}"',
+            "--out, --exact, --shard and --json-lines are for videos from outside the project",
+            do=f'pixelethogram predict "{run}" VIDEOS; features of the project: '
+            f'pixelethogram extract "{run}" --overwrite --exact',
         )
     _predict_again(open_job(run, None, None, device, json=json), overwrite, json)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What is asked for videos from outside the project."""
+
+    run: Path
+    sources: list[Path]
+    out: Path | None
+    overwrite: bool
+    exact: bool
+    shard: str
+    device: str
+    fps: float | None
+    size: str | None
+
+    def to_options(self) -> list[str]:
+        """What a process for a part of the videos is to be told, in words of the command line."""
+        words = ["--overwrite"] * self.overwrite + ["--exact"] * self.exact
+        words += ["--fps", str(self.fps)] if self.fps else []
+        return words + (["--size", self.size] if self.size else [])
 
 
 def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
@@ -54,31 +98,64 @@ def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
     print_json({"run": run.id, "ethograms": videos}, json)
 
 
-def _predict_new(
-    run: Path,
-    sources: list[Path],
-    out: Path | None,
-    facts: Facts,
-    *,
-    overwrite: bool,
-    device: str,
-    json: bool,
-) -> None:
-    from pixelethogram import inference
+def _predict_new(batch: Batch, *, json: bool, json_lines: bool) -> None:
     from pixelethogram.terminal import build_console, build_progress, build_table
-    from pixelethogram.training.device import choose_device
+    from pixelethogram.video_results import summary_rows, write_summary
 
-    console = build_console(json=json)
-    models = inference.load_models(run, choose_device(device))
-    results = inference.predict_videos(
-        models, sources, out, overwrite=overwrite, progress=build_progress(console), facts=facts
-    )
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        inference.write_summary(results, models.behaviors, out / "summary.csv")
-    columns = ["video", "status", "frames", "frames/s", *models.behaviors]
-    console.print(
-        build_table("share of frames", columns, inference.summary_rows(results, models.behaviors))
-    )
-    print_json({"run": models.run.id, "videos": [result.to_dict() for result in results]}, json)
+    def tell(result: VideoResult) -> None:
+        if json_lines:
+            typer.echo(result.to_line())
+
+    console = build_console(json=json or json_lines)
+    predict_all = _predict_on_all if batch.device == "all" else _predict_here
+    run_id, behaviors, results = predict_all(batch, build_progress(console), tell)
+    if batch.out is not None:
+        batch.out.mkdir(parents=True, exist_ok=True)
+        part = "" if batch.shard == "1/1" else f".{batch.shard.replace('/', '-of-')}"
+        write_summary(results, behaviors, batch.out / f"summary{part}.csv")
+    columns = ["video", "status", "frames", "frames/s", *behaviors]
+    rows = summary_rows(results, behaviors)
+    console.print(build_table("share of frames", columns, rows))
+    print_json({"run": run_id, "videos": [result.to_dict() for result in results]}, json)
     exit_partly([result.source for result in results if result.status == "failed"])
+
+
+def _predict_here(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
+    from pixelethogram import inference
+    from pixelethogram.training.device import choose_device
+    from pixelethogram.video_results import parse_shard
+
+    shard = parse_shard(batch.shard)
+    models = inference.load_models(batch.run, choose_device(batch.device))
+    results = inference.predict_videos(
+        models,
+        batch.sources,
+        batch.out,
+        overwrite=batch.overwrite,
+        exact=batch.exact,
+        shard=shard,
+        progress=progress,
+        tell=tell,
+        facts=read_facts(batch.fps, batch.size),
+    )
+    return models.run.id, models.behaviors, results
+
+
+def _predict_on_all(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
+    from pixelethogram.inference import find_sequence_run
+    from pixelethogram.parallel_prediction import predict_on_devices
+    from pixelethogram.training.device import list_devices
+    from pixelethogram.video_results import parse_shard
+
+    run = find_sequence_run(batch.run)
+    results = predict_on_devices(
+        run.folder,
+        batch.sources,
+        batch.out,
+        list_devices(),
+        options=batch.to_options(),
+        shard=parse_shard(batch.shard),
+        progress=progress,
+        tell=tell,
+    )
+    return run.id, run.behaviors, results

@@ -9,6 +9,7 @@ import typer
 
 from pixelethogram.commands.options import (
     DeviceOption,
+    ExactOption,
     JsonOption,
     PresetOption,
     ProjectArgument,
@@ -69,12 +70,15 @@ def extract(
     project: ProjectArgument,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option(help="Extract again what is there already.")] = False,
+    exact: ExactOption = False,
 ) -> None:
     """Write the features of every video with the newest features run."""
-    from pixelethogram.pipeline import extract_project
+    from pixelethogram.extraction import extract_project
 
     job = open_job(project, None, None, device)
-    job.progress.message(f"extracted {extract_project(job, overwrite=overwrite)} videos")
+    job.progress.message(
+        f"extracted {extract_project(job, overwrite=overwrite, exact=exact)} videos"
+    )
 
 
 def _show_start_weights(about: dict[str, Any], json: bool) -> None:

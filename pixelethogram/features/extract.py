@@ -1,34 +1,94 @@
-"""Frames of a recording in, one feature vector per frame out; every frame is decoded once.
+"""Recordings in, one file for each out: a feature vector per frame, every frame decoded once.
 
-Memory does not grow with the recording: blocks of frames pass through a decoder thread, the
-networks, and an HDF5 file.
+Memory does not grow with recordings: batches of frames pass through a decoder thread, the networks,
+and a thread that writes HDF5 files. The device works on a batch while the results of the one before
+are fetched and written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-from collections.abc import Generator, Iterator, Mapping
+import dataclasses
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from pixelethogram.config import Config, FramesConfig
-from pixelethogram.errors import InputError
+from pixelethogram.config import Config
+from pixelethogram.errors import InputError, UsageError
+from pixelethogram.features.batches import (
+    Batch,
+    Cutting,
+    Ended,
+    Event,
+    Opened,
+    OpenRecording,
+    Part,
+    iterate_batches,
+)
+from pixelethogram.features.engine import Engine
 from pixelethogram.features.models import FeaturesNetwork
-from pixelethogram.frames.augment import to_float
-from pixelethogram.frames.clips import iterate_chunks
-from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.progress import Progress
 from pixelethogram.store import ArrayWriter
-from pixelethogram.training.device import choose_precision
+from pixelethogram.training.device import choose_inference_precision
 
-BLOCKS_AHEAD = 4  # decoded blocks that may wait for the networks
+ON_GPU = 8  # times the batch of a CPU
+WRITES_WAITING = 8  # blocks on their way to disk
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """A recording, and the file that its features go to."""
+
+    name: str
+    """Shown beside the bar."""
+    open: OpenRecording
+    """Called when its turn comes, by another thread."""
+    path: Path
+    """The file to write; it appears only when whole."""
+    attributes: Mapping[str, Any]
+    """Kept in the file; precision, frame and flow settings are added."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extracted:
+    """An order that was carried out, or could not be."""
+
+    order: Order
+    num_frames: int
+    fps: float
+    error: InputError | UsageError | None
+    """Why there is no file."""
+
+
+def build_engine(
+    model: FeaturesNetwork, config: Config, *, device: str, exact: bool, progress: Progress
+) -> Engine:
+    """The networks of a features run, prepared for a device.
+
+    Args:
+        model: In eval mode on the device.
+        config: All settings of the features run.
+        device: Where the model is.
+        exact: fp32, whatever the settings say.
+        progress: Told what was changed.
+    """
+    wanted = "fp32" if exact else config.features.precision
+    return Engine(
+        model,
+        clip_length=config.flow.model.clip_length,
+        shared=_shares_flow(config),
+        precision=choose_inference_precision(wanted, device),
+        chunk=_chunk(config, device),
+        progress=progress,
+    )
 
 
 def extract_to_file(
@@ -40,134 +100,168 @@ def extract_to_file(
     *,
     device: str,
     progress: Progress,
+    exact: bool = False,
 ) -> int:
-    """Features and logits of every frame, written to an HDF5 file that appears only when whole.
-
-    Args:
-        model: In eval mode on the device.
-        frames: The recording.
-        config: All settings of the features run.
-        path: The file to write.
-        attributes: Kept in the file; precision and frame settings are added.
-        device: Where the model is.
-        progress: Told of every frame.
-
-    Returns:
-        Number of frames.
+    """Features and logits of every frame of one open recording; gives the number of frames.
 
     Raises:
         InputError: A feature or a logit is not a finite number, or too large for float16.
     """
-    precision = choose_precision(config.features.precision, device)
-    about = {**attributes, "precision": precision, "frames": config.frames.model_dump()}
-    length, spacing = config.flow.model.clip_length, config.frames.spacing
-    progress.start("features", frames.num_frames)
-    num_frames = 0
-    blocks = _ahead(_blocks(frames, config.frames, length, config.features.batch_size))
-    with ArrayWriter(path, about) as writer, contextlib.closing(blocks):
-        for block in blocks:
-            frames_on_device = torch.from_numpy(block).to(device)
-            arrays = extract_block(model, frames_on_device, length, spacing, precision)
-            _refuse_infinite(arrays, num_frames, path)
-            writer.append(**arrays)
-            done = len(arrays["logits"])
-            num_frames += done
-            progress.advance(done)
-        writer.finish()
-    progress.finish()
-    return num_frames
+    engine = build_engine(model, config, device=device, exact=exact, progress=progress)
+    order = Order(path.stem, lambda: contextlib.nullcontext(frames), path, attributes)
+    with contextlib.closing(extract_all(engine, [order], config, progress)) as extracted:
+        (found,) = extracted
+    if found.error is not None:
+        raise found.error
+    return found.num_frames
 
 
-@torch.inference_mode()
-def extract_block(
-    model: FeaturesNetwork, block: Tensor, length: int, spacing: int, precision: str
-) -> dict[str, np.ndarray]:
-    """Arrays of the frames in the middle of a block.
+def extract_all(
+    engine: Engine, orders: Sequence[Order], config: Config, progress: Progress
+) -> Generator[Extracted, None, None]:
+    """Features and logits of every frame of many recordings, in batches that cross their borders.
+
+    Close it (`contextlib.closing`): that stops its threads.
 
     Args:
-        model: In eval mode.
-        block: (n + (L - 1) s, H, W, 3) uint8, see `iterate_chunks`.
-        length: Frames per clip, L.
-        spacing: Frames of the video from one frame of a clip to the next, s.
-        precision: fp32, bf16 or fp16.
+        engine: From `build_engine`, with the same settings.
+        orders: In this order.
+        config: All settings of the features run.
+        progress: Told of every frame.
 
-    Returns:
-        features (n, D) float16; logits (n, O) float32, and from networks of two streams those of
-        each, spatial_logits and flow_logits.
+    Yields:
+        One per order, as soon as its file is there; also those that cannot be read, or whose
+        features or logits are not finite numbers, or too large for float16.
+
+    Raises:
+        OSError: Writing failed; that concerns all.
     """
-    reach = (length - 1) * spacing + 1
-    windows = block.unfold(0, reach, 1)[..., ::spacing]
-    windows = windows.permute(0, 4, 1, 2, 3)  # (n, L, H, W, 3), a view
-    clips = to_float(windows)
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    context: Any = contextlib.nullcontext()
-    if kind is not None:
-        context = torch.autocast(block.device.type, dtype=kind)
-    with context:
-        features = model.forward_features(clips)
-    features = features.float()
-    logits = {name: each.cpu().numpy() for name, each in model.named_logits(features).items()}
-    return {"features": features.half().cpu().numpy(), **logits}
+    engine.forget()
+    cutting = plan_cutting(config, engine.device)
+    recordings = [order.open for order in orders]
+    events = iterate_batches(recordings, config.frames, cutting)
+    attributes = {"frames": config.frames.model_dump(), "flow_stride": config.flow.stride}
+    with contextlib.closing(events), _Desk(engine, orders, attributes, progress) as desk:
+        for event in events:
+            yield from desk.take(event)
+        yield from desk.finish()
 
 
-def _refuse_infinite(arrays: Mapping[str, np.ndarray], first_frame: int, path: Path) -> None:
+def plan_cutting(config: Config, device: str) -> Cutting:
+    """Clips of the settings, in batches that hold whole clips of the shared flow."""
+    length, spacing = config.flow.model.clip_length, config.frames.spacing
+    size = _chunk(config, device)
+    if shared := _shares_flow(config):
+        whole = (length - 1) * spacing
+        size = -(-size // whole) * whole
+    return Cutting(length, spacing, size, shared)
+
+
+class _Desk:
+    """Where batches become rows of files; one batch is with the device while another is written."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        orders: Sequence[Order],
+        attributes: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        self._engine, self._orders, self._progress = engine, orders, progress
+        self._attributes = attributes
+        self._waiting: deque[tuple[Event, dict[str, Tensor]]] = deque()
+        self._promised: dict[int, int] = {}
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._writes: deque[Future[None]] = deque()
+        self._file = contextlib.ExitStack()
+        self._writer: ArrayWriter | None = None
+        self._error: InputError | UsageError | None = None
+
+    def __enter__(self) -> _Desk:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        self._file.close()
+
+    def take(self, event: Event) -> Generator[Extracted, None, None]:
+        """Let the device begin with a batch, then see to what came before it."""
+        arrays = self._engine.run(event) if isinstance(event, Batch) else {}
+        if arrays:
+            yield from self.finish()
+        self._waiting.append((event, arrays))
+
+    def finish(self) -> Generator[Extracted, None, None]:
+        """See to everything that is waiting."""
+        while self._waiting:
+            event, arrays = self._waiting.popleft()
+            if isinstance(event, Opened):
+                self._promised[event.recording] = event.num_frames
+            elif isinstance(event, Ended):
+                yield self._end(event)
+            else:
+                on_host = {name: each.cpu().numpy() for name, each in arrays.items()}
+                yield from self._share_out(event, on_host)
+
+    def _share_out(self, batch: Batch, arrays: Arrays) -> Generator[Extracted, None, None]:
+        row = 0
+        for part in batch.parts:
+            if isinstance(part, Ended):
+                yield self._end(part)
+                continue
+            rows = slice(row, row + part.stop - part.start)
+            self._write(part, {name: each[rows] for name, each in arrays.items()})
+            row = rows.stop
+
+    def _write(self, part: Part, arrays: Arrays) -> None:
+        """Rows of a recording; none any more once some of them were no numbers."""
+        order = self._orders[part.recording]
+        if part.start == 0:
+            self._progress.start(f"features of {order.name}", self._promised[part.recording])
+            about = {**order.attributes, "precision": self._engine.precision, **self._attributes}
+            self._writer = self._file.enter_context(ArrayWriter(order.path, about))
+        if self._error is None:
+            self._error = _find_infinite(arrays, part.start, order.path)
+        if self._error is None and self._writer is not None:
+            self._writes.append(self._thread.submit(self._writer.append, **arrays))
+            self._wait(WRITES_WAITING)
+        self._progress.advance(part.stop - part.start)
+
+    def _end(self, ended: Ended) -> Extracted:
+        order, error = self._orders[ended.recording], ended.error or self._error
+        self._wait(0)
+        if error is None and self._writer is None:
+            error = InputError("there is no frame in it", where=order.path.stem)
+        if error is None and self._writer is not None:
+            self._writer.finish()
+            self._progress.finish()
+        self._file.close()
+        self._writer = self._error = None
+        return Extracted(order, ended.num_frames, ended.fps, error)
+
+    def _wait(self, allowed: int) -> None:
+        """Until no more than so many blocks are on their way; raises what writing raised."""
+        while len(self._writes) > allowed:
+            self._writes.popleft().result()
+
+
+def _chunk(config: Config, device: str) -> int:
+    return config.features.batch_size * (ON_GPU if device.startswith("cuda") else 1)
+
+
+def _shares_flow(config: Config) -> bool:
+    return config.flow.stride > 1 and config.features.model.needs_flow
+
+
+def _find_infinite(arrays: Arrays, first_frame: int, path: Path) -> InputError | None:
     finite = [np.isfinite(values).all(axis=1) for values in arrays.values()]
     bad = ~np.logical_and.reduce(finite)
-    if bad.any():
-        raise InputError(
-            "the network gives features that are not finite numbers, or beyond 65504 (float16)",
-            where=f"{path}, frame {first_frame + int(bad.argmax())}",
-            why="its weights grew too large in training, or the precision is too low for them",
-            do="train the features again with a smaller features.train.learning_rate, or with "
-            "features.precision=fp32",
-        )
-
-
-def _blocks(
-    frames: FrameSource, settings: FramesConfig, length: int, size: int
-) -> Iterator[np.ndarray]:
-    resized = (
-        resize_frame(frame, settings.height, settings.width, settings.fit)
-        for frame in frames.iterate()
+    if not bad.any():
+        return None
+    return InputError(
+        "the network gives features that are not finite numbers, or beyond 65504 (float16)",
+        where=f"{path}, frame {first_frame + int(bad.argmax())}",
+        why="its weights grew too large in training, or the precision is too low for them",
+        do="train the features again with a smaller features.train.learning_rate, or with "
+        "features.precision=fp32",
     )
-    return iterate_chunks(resized, length, size, settings.spacing)
-
-
-def _ahead(blocks: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
-    """The same blocks, made by a thread while the networks work on earlier ones.
-
-    Close it (`contextlib.closing`) before the recording: it stops the thread.
-    """
-    waiting: queue.Queue[Any] = queue.Queue(BLOCKS_AHEAD)
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_produce, args=(blocks, waiting, stop), name="decoder", daemon=True
-    )
-    thread.start()
-    try:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _produce(blocks: Iterator[np.ndarray], waiting: queue.Queue, stop: threading.Event) -> None:
-    """Queue every block, then None; an error takes the place of what is missing."""
-    try:
-        for block in blocks:
-            _put(block, waiting, stop)
-            if stop.is_set():
-                return
-        _put(None, waiting, stop)
-    except Exception as error:  # noqa: BLE001 - the consumer raises it
-        _put(error, waiting, stop)
-
-
-def _put(item: Any, waiting: queue.Queue, stop: threading.Event) -> None:
-    while not stop.is_set():
-        with contextlib.suppress(queue.Full):
-            waiting.put(item, timeout=0.1)
-            return

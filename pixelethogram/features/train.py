@@ -135,7 +135,8 @@ def predict_clips(
     if model.training:
         with torch.no_grad():
             clips = augment(clips)
-    return [model.phase_logits(clips, phase)]  # type: ignore[operator]
+    offsets = batch.get("offset")
+    return [model.phase_logits(clips, phase, offsets)]  # type: ignore[operator]
 
 
 def stratified_frames(

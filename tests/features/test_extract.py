@@ -19,7 +19,8 @@ from torch import nn
 from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
-from pixelethogram.features.extract import BLOCKS_AHEAD, extract_block, extract_to_file
+from pixelethogram.features.batches import BATCHES_AHEAD
+from pixelethogram.features.extract import Order, build_engine, extract_all, extract_to_file
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.frames.augment import to_float
@@ -136,13 +137,12 @@ class TestResult:
         assert found["features"].dtype == np.float16
 
     def test_bf16_changes_probabilities_by_less_than_a_hundredth(
-        self, model: nn.Module, source: Any
+        self, model: nn.Module, source: Any, tmp_path: Path
     ) -> None:
-        block = torch.from_numpy(source.frames[:20])
-        exact = extract_block(model, block, 11, 1, "fp32")["logits"]
-        rough = extract_block(model, block, 11, 1, "bf16")["logits"]
+        exact = extract(model, source, tmp_path / "exact.h5")["logits"]
+        rough = extract(model, source, tmp_path / "rough.h5", "features.precision=bf16")["logits"]
         difference = torch.sigmoid(torch.tensor(exact)) - torch.sigmoid(torch.tensor(rough))
-        assert difference.abs().max() <= 1e-2
+        assert 0 < difference.abs().max() <= 1e-2
 
     def test_the_file_says_how_it_was_made(
         self, model: nn.Module, source: Any, tmp_path: Path
@@ -156,20 +156,18 @@ class TestResult:
 
 class TestTooLarge:
     @pytest.mark.parametrize("part", ["features", "logits"])
-    def test_what_does_not_fit_is_refused_with_its_first_frame(
-        self, part: str, model: nn.Module, source: Any, tmp_path: Path, monkeypatch: Any
+    def test_the_frame_and_the_remedy_are_named_and_nothing_is_left(
+        self, part: str, model: nn.Module, source: Any, tmp_path: Path
     ) -> None:
-        forward, seen = model.forward_features, 0
-
-        def grow(clips: torch.Tensor) -> torch.Tensor:
-            nonlocal seen
-            features = forward(clips).clone()
-            if 0 <= 17 - seen < len(clips):
-                features[17 - seen, 3] = 7e4 if part == "features" else torch.nan
-            seen += len(clips)
-            return features
-
-        monkeypatch.setattr(model, "forward_features", grow)
+        source.frames[:] = 0  # frame 17 alone makes the spatial stream answer
+        source.frames[17] = 255
+        with torch.no_grad():
+            model.mean.zero_()
+            convolution = model.spatial.backbone[0]
+            convolution.weight.fill_(1e5 if part == "features" else 1)
+            convolution.bias.zero_()
+            if part == "logits":
+                model.spatial.head.weight.fill_(3e38)
         with pytest.raises(InputError, match="frame 17") as refusal:
             extract(model, source, tmp_path / "all.h5", "features.batch_size=4")
         assert "all.h5" in str(refusal.value.where)
@@ -205,6 +203,53 @@ class TestExternal:
         assert set(found) == {"features", "logits"}
         assert found["features"] == pytest.approx(expected, abs=1e-3)
         assert found["logits"].shape == (40, 2)
+
+
+class TestManyRecordings:
+    def test_batches_cross_borders_and_a_broken_recording_spoils_no_other(
+        self, model: nn.Module, source: Any, array_source: Any, tmp_path: Path
+    ) -> None:
+        lengths = (40, 1, 3, 17, 5, 8)
+        sources = [array_source(source.frames[:length]) for length in lengths]
+
+        def break_off() -> Iterator[np.ndarray]:
+            yield from source.frames[:12]
+            raise InputError("damaged", where="here")
+
+        sources[3].iterate = break_off
+        config = settings("features.batch_size=16")
+        orders = [
+            Order(str(number), lambda each=each: each, tmp_path / f"{number}.h5", {})
+            for number, each in enumerate(sources)
+        ]
+        engine = build_engine(
+            model,  # type: ignore[arg-type]
+            config,
+            device="cpu",
+            exact=False,
+            progress=SilentProgress(),
+        )
+        found = list(extract_all(engine, orders, config, SilentProgress()))
+        assert [each.order.name for each in found] == ["0", "1", "2", "3", "4", "5"]
+        assert [str(each.error).split()[0] for each in found] == [
+            *["None"] * 3,
+            "damaged",
+            *["None"] * 2,
+        ]
+        assert all(each.closed for each in sources)
+        assert not (tmp_path / "3.h5").exists()
+        for number in (0, 1, 2, 4, 5):
+            alone = extract(model, sources[number], tmp_path / "alone.h5")
+            with ArrayReader(tmp_path / f"{number}.h5", lengths[number]) as arrays:
+                assert arrays.read("logits") == pytest.approx(alone["logits"], abs=1e-5)
+        assert decoder_threads() == []
+
+    def test_a_recording_without_frames_is_an_error(
+        self, model: nn.Module, source: Any, array_source: Any, tmp_path: Path
+    ) -> None:
+        empty = array_source(source.frames[:0])
+        with pytest.raises(InputError, match="no frame"):
+            extract(model, empty, tmp_path / "all.h5")
 
 
 class TestInterruption:
@@ -271,7 +316,7 @@ class TestInterruption:
         source.iterate = iterate
         extract(model, source, tmp_path / "a.h5", "features.batch_size=2", progress=Watch())
         assert extracted == 120
-        assert max(ahead) <= 2 * (BLOCKS_AHEAD + 3) + 10
+        assert max(ahead) <= 2 * (BATCHES_AHEAD + 4) + 10
 
     @pytest.mark.parametrize("when", ["writing", "finishing"])
     def test_a_full_disk_leaves_nothing_that_looks_finished(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import pickle
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from pixelethogram.frames.clips import ClipDataset, clip_indices, iterate_chunks
+from pixelethogram.frames.clips import (
+    ClipDataset,
+    clip_indices,
+    fixed_offset,
+    stretch_indices,
+)
 from pixelethogram.frames.proxy import build_proxy
 from pixelethogram.progress import SilentProgress
 
@@ -59,46 +61,6 @@ def test_inner_clips_equal_the_reference_windows(golden: Path) -> None:
         assert set(indices[~inside].tolist()) <= {0, num_frames - 1}
         compared += int(inside.sum())
     assert compared > num_frames * length * 0.8
-
-
-@given(
-    num_frames=st.integers(0, 30),
-    length=st.integers(1, 13),
-    size=st.integers(1, 9),
-    spacing=st.integers(1, 4),
-)
-def test_chunks_hold_the_clip_of_every_frame_once(
-    num_frames: int, length: int, size: int, spacing: int
-) -> None:
-    frames = (np.full((2, 3, 3), number, np.uint8) for number in range(num_frames))
-    clips = []
-    reach = (length - 1) * spacing + 1
-    for chunk in iterate_chunks(frames, length, size, spacing):
-        num_clips = len(chunk) - reach + 1
-        assert 1 <= num_clips <= size
-        assert chunk.dtype == np.uint8
-        clips += [chunk[start : start + reach : spacing, 0, 0, 0] for start in range(num_clips)]
-    assert len(clips) == num_frames
-    for frame, clip in enumerate(clips):
-        assert clip.tolist() == clip_indices(frame, num_frames, length, spacing).tolist()
-
-
-def test_chunks_need_not_know_the_end() -> None:
-    endless = (np.full((2, 3, 3), number % 251, np.uint8) for number in itertools.count())
-    chunks = iterate_chunks(endless, 11, 8)
-    assert inspect.isgenerator(chunks)
-    assert [next(chunks).shape for _ in range(3)] == [(18, 2, 3, 3)] * 3
-
-
-def test_chunks_keep_memory_flat() -> None:
-    frame_bytes = 64 * 64 * 3
-    frames = (np.full((64, 64, 3), number % 251, np.uint8) for number in range(600))
-    tracemalloc.start()
-    for _ in iterate_chunks(frames, 11, 8):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100 * frame_bytes
 
 
 @pytest.fixture
@@ -163,3 +125,49 @@ def test_a_dataset_of_length_one_reads_only_the_frame_itself(proxies: list[Path]
     shorter = dataset.with_length(1)
     assert shorter[0]["clip"].equal(dataset[0]["clip"][2:3])
     assert len(dataset[0]["clip"]) == 5
+
+
+@given(
+    frame=st.integers(0, 29),
+    length=st.integers(2, 13),
+    offset=st.integers(0, 11),
+    spacing=st.integers(1, 4),
+)
+def test_a_stretch_holds_the_clip_of_its_frame_at_the_offset(
+    frame: int, length: int, offset: int, spacing: int
+) -> None:
+    offset %= length - 1
+    stretch = stretch_indices(frame, 30, length, offset, spacing)
+    assert len(stretch) == 2 * length - 1
+    own = stretch[offset : offset + length]
+    assert own.tolist() == clip_indices(frame, 30, length, spacing).tolist()
+
+
+@given(frame=st.integers(0, 200), length=st.integers(2, 13), spacing=st.integers(1, 4))
+def test_stretches_of_the_same_clips_begin_at_the_same_frame(
+    frame: int, length: int, spacing: int
+) -> None:
+    """Clips lie end to end: a stretch starts at a whole number of clips from its lane's start."""
+    offset = fixed_offset(frame, length, spacing)
+    start = frame - spacing * (length // 2 + offset)
+    lane = frame % spacing
+    assert (start - lane + spacing * (length // 2)) % (spacing * (length - 1)) == 0
+
+
+def test_stretches_come_with_their_offset(proxies: list[Path]) -> None:
+    dataset = ClipDataset(proxies, [(0, 7), (0, 10)], 5, offsets="fixed")
+    assert [int(dataset[index]["offset"]) for index in range(2)] == [3, 2]
+    shown = [dataset[index]["clip"][:, 0, 0, 0].tolist() for index in range(2)]
+    assert shown == [list(range(2, 11)), list(range(6, 15))]
+    random = ClipDataset(proxies, [(0, 9)], 5, offsets="random")
+    for _ in range(20):
+        item = random[0]
+        begin = int(item["offset"])
+        assert item["clip"][begin : begin + 5, 0, 0, 0].tolist() == [7, 8, 9, 10, 11]
+    assert {int(random[0]["offset"]) for _ in range(100)} == {0, 1, 2, 3}
+
+
+def test_a_stretch_cut_to_one_frame_is_that_frame(proxies: list[Path]) -> None:
+    single = ClipDataset(proxies, [(0, 9)], 5, offsets="random").with_length(1)[0]
+    assert single["clip"][:, 0, 0, 0].tolist() == [9]
+    assert set(single) == {"clip"}

@@ -188,8 +188,8 @@ class External(nn.Module):
         """Logits (B, O) of the centre frames of clips (B, 3, L, H, W) in [0, 1]."""
         return self.forward_head(self.forward_features(clips))
 
-    def phase_logits(self, clips: Tensor, phase: Phase) -> Tensor:
-        """Logits (B, O); there is one phase."""
+    def phase_logits(self, clips: Tensor, phase: Phase, offsets: None = None) -> Tensor:
+        """Logits (B, O); there is one phase, and no flow that could be shared."""
         return self(clips)
 
     def phase_modules(self, phase: Phase) -> list[nn.Module]:

@@ -6,10 +6,13 @@ Sources: Simonyan & Zisserman 2014; Bohnslav et al. 2021 (DeepEthogram), Methods
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+
+from pixelethogram.features.shared_flow import cut_clips, cut_flow
 
 MIN_STD = 1e-3
 
@@ -90,12 +93,22 @@ class TwoStream(nn.Module):
     def spatial_features(self, clips: Tensor) -> Tensor:
         """Features (B, F) of the frames of clips (B, 3, L, H, W) in [0, 1]."""
         shape = (1, 3, 1, 1, 1)
-        centre, whole = clips.shape[2] // 2, self.spatial_sees == "clip"
-        shift = clips.shape[2] % 2 if self.spatial_sees == "deepethogram" else 0
-        frames = clips if whole else clips[:, :, centre : centre + 1 + shift]
-        seen = (frames - self.mean.view(shape)) / self.std.view(shape)
-        if not whole:  # red, green, blue of a frame, then of the next
-            seen = seen.transpose(1, 2).flatten(1, 2)[:, shift : shift + 3]
+        first, number = self.seen_frames(clips.shape[2])
+        frames = clips[:, :, first : first + number]
+        return self.features_of_frames((frames - self.mean.view(shape)) / self.std.view(shape))
+
+    def seen_frames(self, length: int) -> tuple[int, int]:
+        """First frame of a clip of so many that the spatial stream needs, and how many."""
+        if self.spatial_sees == "clip":
+            return 0, length
+        return length // 2, 1 + (length % 2 if self.spatial_sees == "deepethogram" else 0)
+
+    def features_of_frames(self, frames: Tensor) -> Tensor:
+        """Features (B, F) of the z-scored frames that are needed (B, 3, l, H, W)."""
+        if self.spatial_sees == "clip":
+            return self.spatial.forward_features(frames)
+        shift = frames.shape[2] - 1  # red, green, blue of a frame, then of the next
+        seen = frames.transpose(1, 2).flatten(1, 2)[:, shift : shift + 3]
         return self.spatial.forward_features(seen)
 
     def motion_features(self, clips: Tensor) -> Tensor:
@@ -106,6 +119,11 @@ class TwoStream(nn.Module):
         """Flow (B, 2, L-1, h, w) of clips (B, 3, L, H, W) in [0, 1], without a gradient."""
         with torch.no_grad():
             return self.flow(clips)[0]
+
+    def shared_flow(self, stretches: Tensor, offsets: Tensor) -> Tensor:
+        """Flow (B, 2, L-1, h, w) cut from stretches (B, 3, 2 L - 1, H, W), without a gradient."""
+        with torch.no_grad():
+            return cut_flow(self.flow, stretches, offsets)
 
     def features_of_flow(self, flow: Tensor) -> Tensor:
         """Features (B, F) of flow (B, 2, L-1, h, w)."""
@@ -136,13 +154,25 @@ class TwoStream(nn.Module):
         """Fused logits (B, O) of the centre frames of clips (B, 3, L, H, W) in [0, 1]."""
         return self.forward_head(self.forward_features(clips))
 
-    def phase_logits(self, clips: Tensor, phase: Phase) -> Tensor:
-        """Logits (B, O) of the stream that a phase trains, or of both fused."""
+    def phase_logits(self, clips: Tensor, phase: Phase, offsets: Tensor | None = None) -> Tensor:
+        """Logits (B, O) of the stream that a phase trains, or of both fused.
+
+        Args:
+            clips: (B, 3, L, H, W) in [0, 1]; with offsets stretches (B, 3, 2 L - 1, H, W).
+            phase: Which stream.
+            offsets: (B,) where in its stretch each clip begins; the flow is then shared, see
+                `features.shared_flow`.
+        """
+        if offsets is None:
+            own, find_flow = clips, partial(self.finest_flow, clips)
+        else:
+            own, find_flow = cut_clips(clips, offsets), partial(self.shared_flow, clips, offsets)
         if phase == "spatial":
-            return self.spatial.forward_head(self.spatial_features(clips))
+            return self.spatial.forward_head(self.spatial_features(own))
+        motion = self.features_of_flow(find_flow())
         if phase == "flow":
-            return self.motion.forward_head(self.motion_features(clips))
-        return self(clips)
+            return self.motion.forward_head(motion)
+        return self.forward_head(torch.cat([self.spatial_features(own), motion], dim=1))
 
     def phase_modules(self, phase: Phase) -> list[nn.Module]:
         """The streams that learn in a phase."""

@@ -1,0 +1,89 @@
+"""The command that measures how fast this machine is."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pixelethogram.commands.options import DeviceOption
+from pixelethogram.errors import UsageError
+
+PRESETS = ["fast", "medium", "slow"]
+
+
+def benchmark(
+    preset: Annotated[
+        list[str] | None, typer.Option(help="fast, medium or slow; none: all.", metavar="NAME")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Height x width of frames.", metavar="HxW")
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames of the video.")] = 120,
+    batch: Annotated[int, typer.Option(help="Frames at a time; eight times as many on CUDA.")] = 16,
+    seconds: Annotated[float, typer.Option(help="For each measured piece.")] = 2.0,
+    quick: Annotated[bool, typer.Option("--quick", help="Preset fast only, briefly.")] = False,
+    training: Annotated[
+        bool, typer.Option("--training", help="Measure training instead: clips per second.")
+    ] = False,
+    device: DeviceOption = "auto",
+    csv: Annotated[Path | None, typer.Option(help="Write the figures to this table.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+) -> None:
+    """Measure frames per second of every step, and how near that is to what the machine can do."""
+    from pixelethogram import benchmark as inference
+    from pixelethogram import training_benchmark
+    from pixelethogram.terminal import build_console, build_progress, build_table
+    from pixelethogram.training.device import choose_device
+
+    console, place = build_console(), choose_device(device)
+    presets = preset or (["fast"] if quick else PRESETS)
+    sizes = [_parse_size(each) for each in size or ["256x256"]]
+    num_frames, budget = (min(frames, 60), min(seconds, 0.5)) if quick else (frames, seconds)
+    if training:
+        found = training_benchmark.run_presets(
+            presets, sizes[0], steps=4 if quick else 10, device=place
+        )
+        columns = training_benchmark.COLUMNS
+    else:
+        cases = inference.list_cases(presets, sizes, precision or ["auto"], place)
+        found = inference.run_cases(
+            cases,
+            num_frames=num_frames,
+            batch_size=batch,
+            device=place,
+            budget=budget,
+            progress=build_progress(console),
+        )
+        columns = inference.COLUMNS
+    rows = [[row.get(name) for name in columns] for row in found["cases"]]
+    console.print(build_table(found["machine"]["device"], list(columns.values()), rows))
+    _write(found, csv, json)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if height.isdecimal() and width.isdecimal():
+        return int(height), int(width)
+    raise UsageError(f'"{text}" is not a size', do="write height x width like 256x256")
+
+
+def _write(found: dict[str, Any], csv: Path | None, json: Path | None) -> None:
+    import csv as csv_module
+    import io
+
+    from pixelethogram.atomic import write_bytes
+
+    if json is not None:
+        write_bytes(json, json_module.dumps(found, indent=1).encode())
+    if csv is not None:
+        text = io.StringIO()
+        writer = csv_module.DictWriter(text, list(found["cases"][0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found["cases"])
+        write_bytes(csv, text.getvalue().encode())

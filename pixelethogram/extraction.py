@@ -1,0 +1,66 @@
+"""Features of a project's videos, made with its newest features run."""
+
+from __future__ import annotations
+
+import contextlib
+
+from pixelethogram.features.extract import Order, build_engine, extract_all
+from pixelethogram.features.train import load_features
+from pixelethogram.frames.source import FrameSource
+from pixelethogram.lineage import load_flow_of
+from pixelethogram.project import Project, Video
+from pixelethogram.runs import Run, find_runs, latest_run
+from pixelethogram.stages import Job
+from pixelethogram.store import array_file
+
+
+def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -> int:
+    """Features of every video for the newest features run; what is there already is kept.
+
+    Predictions from features that are written anew are deleted before.
+
+    Args:
+        job: What to work on.
+        overwrite: Extract again what is there.
+        exact: Compute in fp32, whatever the settings say.
+
+    Returns:
+        Number of videos that were extracted now.
+    """
+    run = latest_run(job.project.runs, "features")
+    missing = [
+        video
+        for video in job.project.videos()
+        if overwrite or not array_file(video.folder, "features", run.id).exists()
+    ]
+    if not missing:
+        return 0
+    model = load_features(run, load_flow_of(run)).to(job.device)
+    engine = build_engine(model, run.config, device=job.device, exact=exact, progress=job.progress)
+    orders = [_order_features(job.project, video, run) for video in missing]
+    with contextlib.closing(extract_all(engine, orders, run.config, job.progress)) as extracted:
+        for found in extracted:
+            if found.error is not None:
+                raise found.error
+    return len(missing)
+
+
+def _order_features(project: Project, video: Video, run: Run) -> Order:
+    about = {
+        "run": run.id,
+        "weights_sha256": run.results["weights_sha256"],
+        "video_sha256": video.input_sha256(run.config.frames),
+    }
+
+    def open_video() -> FrameSource:
+        _drop_predictions(project, video, run)
+        return video.open(run.config.frames)
+
+    return Order(video.name, open_video, array_file(video.folder, "features", run.id), about)
+
+
+def _drop_predictions(project: Project, video: Video, features_run: Run) -> None:
+    """Delete what was predicted from the features of a video."""
+    for run in find_runs(project.runs, "sequence"):
+        if run.record["parents"]["features"] == features_run.id:
+            array_file(video.folder, "sequence", run.id).unlink(missing_ok=True)

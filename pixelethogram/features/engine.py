@@ -1,0 +1,258 @@
+"""Engine: batches of images in, features and logits out, as fast as the device allows.
+
+What makes it fast: every frame is sent once, as uint8, and scaled once; clips are cut on the
+device, straight into the layout that convolutions read; batch normalisation is folded away; weights
+and maps have half the bytes where the device computes that well. In fp32 nothing but rounding
+differs from `model.forward_features`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelethogram.features.batches import Batch
+from pixelethogram.features.folding import fold_batch_norms
+from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.flow.models.generator import FlowGenerator
+from pixelethogram.frames.augment import to_float
+from pixelethogram.progress import Progress
+from pixelethogram.training.layout import to_channels_last
+
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NO_MEMORY = "can't allocate memory"  # how torch words it where there is no class for it
+
+
+class Engine:
+    """The networks of the features stage, prepared for one device and one number format.
+
+    Args:
+        model: In eval mode on the device; it is not changed.
+        clip_length: Frames per clip, L.
+        shared: The flow network sees one clip per L - 1 frames; see `features.shared_flow`.
+        precision: fp32, bf16 or fp16. With fp16 the first batch is looked at, and bf16 takes over
+            when it has values beyond what fp16 holds.
+        chunk: Frames that pass through the networks at a time; halved when memory is short.
+        progress: Told what was changed.
+    """
+
+    def __init__(
+        self,
+        model: FeaturesNetwork,
+        *,
+        clip_length: int,
+        shared: bool,
+        precision: str,
+        chunk: int,
+        progress: Progress,
+    ) -> None:
+        self.precision = precision
+        self.chunk = chunk
+        self._model, self._length, self._shared = model, clip_length, shared
+        self._device = next(model.parameters()).device
+        self._progress = progress
+        self._checked = precision != "fp16"
+        self._networks = self._prepare()
+
+    @property
+    def device(self) -> str:
+        """cpu, cuda or mps."""
+        return self._device.type
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks that do the work, by name, for who wants to time them."""
+        return self._networks.parts
+
+    def forget(self) -> None:
+        """Be ready for the first batch of a stream."""
+        self._networks.forget()
+
+    def run(self, batch: Batch) -> dict[str, Tensor]:
+        """Arrays of the frames of a batch, on the device.
+
+        Returns:
+            features (n, D) float16; logits (n, O) float32, and from networks of two streams those
+            of each, spatial_logits and flow_logits.
+        """
+        features = self._compute(batch)
+        if not self._checked:
+            self._checked = True
+            if not features.isfinite().all():
+                self._progress.message("note: values too large for fp16; going on with bf16")
+                self.precision = "bf16"
+                self._networks = self._prepare()
+                features = self._compute(batch)
+        with torch.inference_mode():
+            return {"features": features.half(), **self._model.named_logits(features)}
+
+    @torch.inference_mode()
+    def _compute(self, batch: Batch) -> Tensor:
+        """Features (n, D) float32."""
+        return self._networks.compute(_upload(batch.images, self._device), batch, self).float()
+
+    def in_chunks(self, work: Callable[[int, int], Tensor], number: int) -> Tensor:
+        """Results of `work(start, stop)` over 0 to number, one after the other.
+
+        Raises:
+            RuntimeError: Memory does not even suffice for one.
+        """
+        parts: list[Tensor] = []
+        start = 0
+        while start < number:
+            stop = min(start + self.chunk, number)
+            try:
+                parts.append(work(start, stop))
+            except RuntimeError as error:
+                if self.chunk == 1 or not _is_shortage(error):
+                    raise
+                self.chunk //= 2
+                self._progress.message(f"note: memory is short; {self.chunk} frames at a time now")
+                _free(self._device)
+                continue
+            start = stop
+        return torch.cat(parts)
+
+    def _prepare(self) -> _TwoStream | _AnyNetwork:
+        if isinstance(self._model, TwoStream):
+            return _TwoStream(self._model, self._length, self._shared, TYPES[self.precision])
+        return _AnyNetwork(self._model, self._length, TYPES[self.precision])
+
+
+class _AnyNetwork:
+    """A network that is only known by its contract: whole clips, and the precision of autocast."""
+
+    def __init__(self, model: FeaturesNetwork, length: int, kind: torch.dtype) -> None:
+        self._model, self._length, self._kind = model, length, kind
+        self.parts: dict[str, nn.Module] = {}
+
+    def forget(self) -> None:
+        """Nothing is carried from batch to batch."""
+
+    def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
+        def work(start: int, stop: int) -> Tensor:
+            rows = torch.tensor(batch.starts[start:stop], device=images.device)
+            places = rows[:, None] + torch.arange(self._length, device=images.device)
+            context: Any = contextlib.nullcontext()
+            if self._kind != torch.float32:
+                context = torch.autocast(images.device.type, dtype=self._kind)
+            with context:
+                return self._model.forward_features(to_float(images[places])).float()
+
+        return engine.in_chunks(work, len(batch.starts))
+
+
+class _TwoStream:
+    """Both streams and the flow network, folded, in one number format."""
+
+    def __init__(self, model: TwoStream, length: int, shared: bool, kind: torch.dtype) -> None:
+        device = next(model.parameters()).device
+        self._length, self._shared, self._kind = length, shared, kind
+        self._network = copy.deepcopy(model).cpu().eval()
+        fold_batch_norms(self._network)
+        self._network.to(device, kind)
+        to_channels_last(self._network)
+        self._colors = (model.mean, model.std)
+        flow, generator = self._network.flow, model.flow
+        self._flow: nn.Module = flow
+        self._flow_colors = (torch.zeros(3, device=device), torch.ones(3, device=device))
+        if isinstance(flow, FlowGenerator) and isinstance(generator, FlowGenerator):
+            self._flow, self._flow_colors = flow.network, (generator.mean, generator.std)
+        self._flat = not any(isinstance(module, nn.Conv3d) for module in flow.modules())
+        self._bank: Tensor | None = None
+        spatial, motion = self._network.spatial.backbone, self._network.motion.backbone
+        self.parts = {"flow": self._flow, "spatial": spatial, "flow stream": motion}
+
+    def forget(self) -> None:
+        """Let go of the flow that the next batch would go on with."""
+        self._bank = None
+
+    def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
+        find_motion = self._shared_motion if self._shared else self._own_motion
+        motion = find_motion(_scale(images, *self._flow_colors, self._kind), batch, engine)
+        frames = _scale(images, *self._colors, self._kind)
+        first, number = self._network.seen_frames(self._length)
+
+        def find_spatial(start: int, stop: int) -> Tensor:
+            starts = [begin + first for begin in batch.starts[start:stop]]
+            seen = cut(frames, starts, number, flat=number < self._length)
+            return self._network.features_of_frames(seen)
+
+        return torch.cat([engine.in_chunks(find_spatial, len(batch.starts)), motion], dim=1)
+
+    def _own_motion(self, frames: Tensor, batch: Batch, engine: Engine) -> Tensor:
+        def find_motion(start: int, stop: int) -> Tensor:
+            clips = cut(frames, batch.starts[start:stop], self._length, flat=self._flat)
+            return self._network.features_of_flow(self._flow(clips)[0])
+
+        return engine.in_chunks(find_motion, len(batch.starts))
+
+    def _shared_motion(self, frames: Tensor, batch: Batch, engine: Engine) -> Tensor:
+        def find_flow(start: int, stop: int) -> Tensor:
+            clips = cut(frames, batch.clips[start:stop], self._length, flat=self._flat)
+            return self._flow(clips)[0]
+
+        known = [] if self._bank is None else [self._bank]
+        new = [engine.in_chunks(find_flow, len(batch.clips))] if batch.clips else []
+        bank = torch.cat([*known, *new])[torch.tensor(batch.bank, device=frames.device)]
+        pairs = bank.permute(0, 2, 3, 4, 1).flatten(0, 1)  # (M (L - 1), h, w, 2)
+        flat = self._network.flow_as == "channels"
+
+        def find_motion(start: int, stop: int) -> Tensor:
+            flow = cut(pairs, batch.slices[start:stop], self._length - 1, flat=flat)
+            return self._network.features_of_flow(flow)
+
+        motion = engine.in_chunks(find_motion, len(batch.slices))
+        self._bank = bank
+        return motion
+
+
+def cut(frames: Tensor, starts: Sequence[int], length: int, *, flat: bool) -> Tensor:
+    """Clips (n, C, length, H, W) of frames (T, H, W, C).
+
+    Args:
+        frames: In order.
+        starts: n; first frame of each clip.
+        length: Frames per clip.
+        flat: Lay the colors of all frames side by side at each pixel, as two-dimensional kernels
+            read a clip; else frame by frame, as three-dimensional ones read it.
+    """
+    if not flat:
+        places = torch.tensor(starts, device=frames.device)[:, None]
+        clips = frames[places + torch.arange(length, device=frames.device)]
+        return clips.permute(0, 4, 1, 2, 3)
+    height, width, channels = frames.shape[1:]
+    clips = frames.new_empty(len(starts), height, width, length, channels)
+    side_by_side = frames.permute(1, 2, 0, 3).contiguous()
+    for clip, start in zip(clips, starts, strict=True):
+        clip.copy_(side_by_side[:, :, start : start + length])
+    return clips.permute(0, 4, 3, 1, 2)
+
+
+def _scale(images: Tensor, mean: Tensor, std: Tensor, kind: torch.dtype) -> Tensor:
+    """Z-scored images (T, H, W, 3) of uint8 ones, rounded once."""
+    return (images * (1 / (255 * std))).sub_(mean / std).to(kind)
+
+
+def _upload(images: np.ndarray, device: torch.device) -> Tensor:
+    """Images on the device; from pinned memory, so that a GPU need not wait for the transfer."""
+    tensor = torch.from_numpy(images)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def _is_shortage(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error)
+
+
+def _free(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
