@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": training.extract,
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
+    "raters": scores.raters,
     "models": reference.models,
     "settings": reference.settings,
 }

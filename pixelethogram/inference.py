@@ -36,6 +36,7 @@ from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
+from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +80,20 @@ class VideoResult:
         return {**plain, "source": str(self.source), "ethogram_csv": str(self.ethogram_csv or "")}
 
 
-def load_models(run_or_project: Path, device: str) -> PipelineModels:
-    """Networks and decision rule of a sequence run, or of the newest one of a project."""
+def load_models(
+    run_or_project: Path, device: str, thresholds: Sequence[str] = ()
+) -> PipelineModels:
+    """Networks and decision rule of a sequence run, or of the newest one of a project.
+
+    Args:
+        run_or_project: Folder of either.
+        device: cpu, cuda or mps.
+        thresholds: Such as groom=0.3, in place of the run's.
+    """
     run = find_sequence_run(run_or_project)
     features_run = run.parent("features")
     features = load_features(features_run, load_flow_of(features_run)).to(device)
-    decision = Decision.from_dict(run.results["decision"])
+    decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
     return PipelineModels(
         run, features_run.config, features, load_sequence(run).to(device), decision, device
     )
@@ -142,7 +151,8 @@ def predict_video(
     finally:
         spool.unlink(missing_ok=True)
     present = models.decision.apply(probabilities)
-    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+    ethogram = Ethogram(present.astype(np.int8), models.behaviors, fps)
+    return ethogram, models.decision.calibrate(probabilities)
 
 
 def predict_videos(
@@ -166,6 +176,8 @@ def predict_videos(
         One result per recording, failed ones included.
     """
     progress = progress or SilentProgress()
+    if changes := describe_changes(models.run, models.decision):
+        progress.message(changes)
     recordings = find_recordings(sources)
     if output:
         _refuse_same_names(recordings)
@@ -210,7 +222,7 @@ def _predict_one(
     stamp = folder / f"{source.name}.json"
     try:
         sha256 = hash_recording(source)
-        if not overwrite and (done := _read_stamp(stamp, sha256, models.run, source)):
+        if not overwrite and (done := _read_stamp(stamp, sha256, models, source)):
             return done
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -247,14 +259,20 @@ def _write_outputs(
     return folder / f"{name}.ethogram.csv"
 
 
-def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult | None:
+def _read_stamp(
+    stamp: Path, sha256: str, models: PipelineModels, source: Path
+) -> VideoResult | None:
     """What an earlier call made of the same recording with the same run; None if it is to do."""
     if not stamp.is_file():
         return None
     record = json.loads(stamp.read_text("utf-8"))
-    if record["run"] != run.id:
+    thresholds = models.decision.to_dict()["thresholds"]
+    if record["run"] != models.run.id or record["thresholds"] != thresholds:
+        other = "with other thresholds"
+        if record["run"] != models.run.id:
+            other = f"by another run, {record['run']}"
         raise InputError(
-            f"{source.name} was predicted by another run, {record['run']}",
+            f"{source.name} was predicted {other}",
             where=stamp,
             do="add --overwrite to replace it, or choose another folder with --out",
         )
