@@ -38,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": training.extract,
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
+    "raters": scores.raters,
     "benchmark": measurement.benchmark,
     "models": reference.models,
     "settings": reference.settings,

@@ -43,6 +43,7 @@ from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
+from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
 from pixelethogram.video_results import Tally, VideoResult, take_shard
 
 logger = logging.getLogger(__name__)
@@ -87,12 +88,20 @@ class _Target:
         return self.folder / f".{self.source.name}.json.features.h5"
 
 
-def load_models(run_or_project: Path, device: str) -> PipelineModels:
-    """Networks and decision rule of a sequence run, or of the newest one of a project."""
+def load_models(
+    run_or_project: Path, device: str, thresholds: Sequence[str] = ()
+) -> PipelineModels:
+    """Networks and decision rule of a sequence run, or of the newest one of a project.
+
+    Args:
+        run_or_project: Folder of either.
+        device: cpu, cuda or mps.
+        thresholds: Such as groom=0.3, in place of the run's.
+    """
     run = find_sequence_run(run_or_project)
     features_run = run.parent("features")
     features = load_features(features_run, load_flow_of(features_run)).to(device)
-    decision = Decision.from_dict(run.results["decision"])
+    decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
     return PipelineModels(
         run, features_run.config, features, load_sequence(run).to(device), decision, device
     )
@@ -149,6 +158,8 @@ def predict_videos(
         One result per recording of the part, failed ones included.
     """
     progress = progress or SilentProgress()
+    if changes := describe_changes(models.run, models.decision):
+        progress.message(changes)
     recordings = find_recordings(sources)
     if output:
         _refuse_same_names(recordings)
@@ -216,7 +227,8 @@ def _predict_features(
         )
     path.unlink()
     present = models.decision.apply(probabilities)
-    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+    ethogram = Ethogram(present.astype(np.int8), models.behaviors, fps)
+    return ethogram, models.decision.calibrate(probabilities)
 
 
 def _look_at(
@@ -226,7 +238,7 @@ def _look_at(
     try:
         _refuse_undrawn(source, models.config)
         target = _Target(source, folder, hash_recording(source), facts)
-        done = None if overwrite else _read_stamp(target.stamp, target.sha256, models.run, source)
+        done = None if overwrite else _read_stamp(target.stamp, target.sha256, models, source)
     except (InputError, UsageError) as error:
         return VideoResult(source, "failed", error=str(error))
     return done or target
@@ -278,14 +290,20 @@ def _write_outputs(
     return folder / f"{name}.ethogram.csv"
 
 
-def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult | None:
+def _read_stamp(
+    stamp: Path, sha256: str, models: PipelineModels, source: Path
+) -> VideoResult | None:
     """What an earlier call made of the same recording with the same run; None if it is to do."""
     if not stamp.is_file():
         return None
     record = json.loads(stamp.read_text("utf-8"))
-    if record["run"] != run.id:
+    thresholds = models.decision.to_dict()["thresholds"]
+    if record["run"] != models.run.id or record["thresholds"] != thresholds:
+        other = "with other thresholds"
+        if record["run"] != models.run.id:
+            other = f"by another run, {record['run']}"
         raise InputError(
-            f"{source.name} was predicted by another run, {record['run']}",
+            f"{source.name} was predicted {other}",
             where=stamp,
             do="add --overwrite to replace it, or choose another folder with --out",
         )

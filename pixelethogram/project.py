@@ -4,11 +4,13 @@
 
     my_project/
     ├── project.yaml              behaviors (ordered), exclusive, settings, splits
+    ├── videos.csv                what is known of each video (metadata.py); may not exist
     ├── videos/<name>/
     │   ├── video.yaml            source, hash, frames, fps, size
     │   ├── frame_table.npz       time stamps and key frames (video files only)
     │   ├── pose.h5               keypoints (pose/pose_file.py), of some videos
     │   ├── labels.csv            human ethogram: 1 present, 0 absent, -1 not scored
+    │   ├── labels.<rater>.csv    the same by another person; judges, never trains
     │   ├── proxy/<size>.*        frames at training size (frames/proxy.py), safe to delete
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
@@ -38,6 +40,7 @@ from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
+NO_RATERS = frozenset({"old", "new"})  # labels.old.csv is what was there before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,11 +164,24 @@ class Video:
             )
         return read_pose(self.pose_path)
 
-    def read_labels(self, behaviors: Sequence[str]) -> Ethogram | None:
-        """Labels in the project's order of behaviors; None where nobody scored the video."""
-        if not self.labels_path.exists():
+    @property
+    def raters(self) -> tuple[str, ...]:
+        """Names of the people whose labels lie beside labels.csv, sorted."""
+        names = (
+            path.name[len("labels.") : -len(".csv")] for path in self.folder.glob("labels.*.csv")
+        )
+        return tuple(sorted(name for name in names if "." not in name and name not in NO_RATERS))
+
+    def rater_path(self, rater: str | None) -> Path:
+        """Labels of a rater; None means labels.csv, which trains."""
+        return self.labels_path if rater is None else self.folder / f"labels.{rater}.csv"
+
+    def read_labels(self, behaviors: Sequence[str], rater: str | None = None) -> Ethogram | None:
+        """Labels in the project's order of behaviors; None where nobody, or not this rater, did."""
+        path = self.rater_path(rater)
+        if not path.exists():
             return None
-        return read_csv(self.labels_path, behaviors, self.num_frames, self.fps)
+        return read_csv(path, behaviors, self.num_frames, self.fps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,15 +268,20 @@ class Project:
 
     def write_splits(self, splits: Mapping[str, Sequence[Segment]]) -> None:
         """Keep the splits in project.yaml."""
+        write_yaml(self.folder / "project.yaml", self.with_splits(splits).record)
+        self.__dict__.pop("record", None)
+
+    def with_splits(self, splits: Mapping[str, Sequence[Segment]]) -> Project:
+        """The same project with other splits, which are written nowhere."""
         plain: dict[str, dict[str, list[list[int]]]] = {}
         for part, segments in splits.items():
             plain[part] = {}
             for segment in segments:
                 spans = plain[part].setdefault(segment.video, [])
                 spans.append([int(segment.start), int(segment.stop)])
-        record = {**self.record, "splits": plain}
-        write_yaml(self.folder / "project.yaml", record)
-        self.__dict__.pop("record", None)
+        other = Project(self.folder)
+        other.__dict__["record"] = {**self.record, "splits": plain}
+        return other
 
 
 def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = False) -> Project:
@@ -284,33 +305,60 @@ def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = 
 
 
 def import_labels(
-    project: Project, video: Video, path: Path, *, overwrite: bool = False
+    project: Project,
+    video: Video,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    rater: str | None = None,
 ) -> Ethogram:
     """Check a labels file against a video and keep a copy as its labels.csv.
 
+    Args:
+        project: The project of the video.
+        video: The video that was scored.
+        path: The file.
+        overwrite: Replace other labels; they are kept as labels.old.csv.
+        rater: Keep it as labels.<rater>.csv, which judges and never trains.
+
     Raises:
+        UsageError: The rater's name cannot be part of the name of a file.
         InputError: It does not fit, or would replace other labels without `overwrite`.
     """
+    if rater is not None:
+        _check_rater(rater)
     ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
     if project.exclusive:
         _check_exclusive(ethogram, path)
     if not overwrite:
-        _refuse_other_labels(project, video, ethogram)
-    fresh = video.folder / "labels.new.csv"
+        _refuse_other_labels(project, video, ethogram, rater)
+    target = video.rater_path(rater)
+    fresh = target.with_suffix(".new.csv")
     write_csv(ethogram, fresh)
-    if video.labels_path.exists() and video.labels_path.read_bytes() != fresh.read_bytes():
-        video.labels_path.replace(video.folder / "labels.old.csv")
-    fresh.replace(video.labels_path)
+    if target.exists() and target.read_bytes() != fresh.read_bytes():
+        target.replace(target.with_suffix(".old.csv"))
+    fresh.replace(target)
     return ethogram
 
 
-def _refuse_other_labels(project: Project, video: Video, new: Ethogram) -> None:
-    old = video.read_labels(project.behaviors)
+def _check_rater(rater: str) -> None:
+    forbidden = rater in NO_RATERS or set(rater) & set('./\\:*?"<>|')
+    if forbidden or not rater or rater != rater.strip():
+        raise UsageError(
+            f'"{rater}" cannot be the name of a rater',
+            why="it becomes part of a file's name, labels.NAME.csv; labels.old.csv has a meaning",
+            do="use letters, digits, - and _",
+        )
+
+
+def _refuse_other_labels(project: Project, video: Video, new: Ethogram, rater: str | None) -> None:
+    old, path = video.read_labels(project.behaviors, rater), video.rater_path(rater)
     if old is not None and not np.array_equal(old.values, new.values):
         raise InputError(
             f"{video.name} has other labels already",
-            where=video.labels_path,
-            do="add --overwrite to replace them; the old ones are kept as labels.old.csv",
+            where=path,
+            do="add --overwrite to replace them; the old ones are kept as "
+            + path.with_suffix(".old.csv").name,
         )
 
 

@@ -55,6 +55,7 @@ from pixelethogram.sequence.train import (
     train_sequence,
 )
 from pixelethogram.splits import Segment
+from pixelethogram.threshold_table import table_path, write_thresholds
 
 Span = tuple[int, int, int]
 """Video number, start, stop."""
@@ -173,6 +174,7 @@ def _train_sequence(job: Job, run: Run) -> Run:
             "them never, or no threshold tells them apart (F1 of 0.05 or more)"
         )
     decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
+    write_thresholds(evaluation.decision, table_path(run))
     plot_evaluation(evaluation, run.folder / "scores.png")
     precision = find_precisions(videos, features_run)
     finish_run(run, model.state_dict(), {**about, **decision, "features_precision": precision})

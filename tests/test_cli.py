@@ -24,11 +24,13 @@ from pixelethogram.errors import InputError, PixelethogramError, ResourceError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.evaluation import evaluate
 from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import ProjectArrays, judge_arrays
 from pixelethogram.splits import Segment
+from pixelethogram.verdict import Verdict
 
 COMMANDS = [
     *("demo", "doctor", "new", "add", "import", "status", "draw", "train", "extract", "predict"),
-    *("evaluate", "benchmark", "models", "settings"),
+    *("evaluate", "raters", "benchmark", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")
@@ -389,6 +391,7 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     """The pipeline with its work left out: notes what is asked for, answers at once."""
     asked: list[tuple[str, Any]] = []
     results = {"loss": 0.5, "start_weights": STARTED}
+    settings = EthogramConfig(chance_repetitions=2)
     flow = SimpleNamespace(id="1", stage="flow", folder=Path("runs/1"), results=results)
     sequence = SimpleNamespace(id="2", stage="sequence", folder=Path("runs/2"), results={})
     bouts = np.tile(np.eye(2, dtype=np.int8), (10, 1))
@@ -400,24 +403,39 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
         parts,
         BEHAVIORS,
         exclusive=False,
-        settings=EthogramConfig(chance_repetitions=2),
+        settings=settings,
         seed=0,
     )
+    judged_run: Any = SimpleNamespace(
+        id="2",
+        folder=Path("runs/2"),
+        behaviors=BEHAVIORS,
+        exclusive=False,
+        config=SimpleNamespace(ethogram=settings, seed=0),
+        results={"decision": evaluation.decision.to_dict()},
+    )
+    probabilities = {"sequence": {"a": labels * 0.8 + 0.1}}
+    arrays = ProjectArrays(judged_run, {"a": labels}, probabilities, parts, {"a": 30.0})
+    judgement = judge_arrays(arrays, evaluation, "test")
+    assert judgement is not None
+    verdict = Verdict(judged_run, "test", {"sequence": evaluation}, {("sequence", ""): judgement})
 
     def answer(name: str, value: Any) -> None:
         def act(job: Any, *rest: Any, **named: Any) -> Any:
-            asked.append((name, (job.config, job.resume, *rest, *named.values())))
+            asked.append(
+                (name.rpartition(".")[2], (job.config, job.resume, *rest, *named.values()))
+            )
             return value
 
-        monkeypatch.setattr(f"pixelethogram.pipeline.{name}", act)
+        monkeypatch.setattr(f"pixelethogram.{name}", act)
 
-    answer("train_one", flow)
-    answer("train_all", sequence)
-    answer("try_stage", "features")
-    answer("try_all", ["flow", "features"])
-    answer("extract_project", 3)
-    answer("predict_project", sequence)
-    answer("evaluate_project", {"sequence": evaluation})
+    answer("pipeline.train_one", flow)
+    answer("pipeline.train_all", sequence)
+    answer("pipeline.try_stage", "features")
+    answer("pipeline.try_all", ["flow", "features"])
+    answer("pipeline.extract_project", 3)
+    answer("pipeline.predict_project", sequence)
+    answer("verdict.judge_project", verdict)
     return SimpleNamespace(folder=project.folder, asked=asked)
 
 
@@ -485,7 +503,7 @@ def test_training_everything_ends_with_the_scores(
     run: Callable[..., Result], trained: SimpleNamespace
 ) -> None:
     result = run("train", "all", trained.folder, "--json")
-    assert [name for name, _ in trained.asked] == ["train_all", "evaluate_project"]
+    assert [name for name, _ in trained.asked] == ["train_all", "judge_project"]
     assert set(only_json(result)["sequence"]) == {"val", "test"}
 
 
@@ -535,8 +553,9 @@ def test_predicting_the_videos_of_a_project_again_overwrites_what_is_done(
     run: Callable[..., Result], trained: SimpleNamespace
 ) -> None:
     run("predict", trained.folder)
-    run("predict", trained.folder, "--overwrite")
-    assert [arguments[-1] for _, arguments in trained.asked] == [False, True]
+    run("predict", trained.folder, "--overwrite", "--threshold", "left=0.5")
+    asked = [arguments[-2:] for _, arguments in trained.asked]
+    assert asked == [(False, []), (True, ["left=0.5"])]
 
 
 def test_another_folder_for_the_videos_of_a_project_is_refused(
@@ -563,7 +582,7 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
         inference.VideoResult(tmp_path / "b.mp4", status, error="broken"),
     ]
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
-    monkeypatch.setattr(inference, "load_models", lambda run, device: models)
+    monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
     monkeypatch.setattr(inference, "predict_videos", lambda *_, **__: results)
     result = run("predict", tmp_path, tmp_path, "--out", tmp_path / "out", "--json")
     assert result.code == code
@@ -575,3 +594,37 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     assert summary[0] == "recording,status,frames,lick,error"
     assert [line.split(",")[1] for line in summary[1:]] == ["done", status]
     assert ("failed: 1" in result.err) == (code == 5)
+
+
+def test_people_who_scored_the_same_videos_are_compared(
+    run: Callable[..., Result], project: Project, movie: Path
+) -> None:
+    assert run("add", project.folder, movie).code == 0
+    labels = movie.with_name("souris 1.labels.csv")
+    nobody = run("raters", project.folder)
+    assert (nobody.code, "--rater" in nobody.err) == (3, True)
+    assert run("import", project.folder, labels, "--rater", "anna").code == 0
+    result = run("raters", project.folder, "--json")
+    assert result.code == 0, result.err
+    (pair,) = only_json(result)["pairs"]
+    assert (pair["raters"], pair["macro_f1"]) == (["labels", "anna"], 0.5)
+    assert "labels / anna" in result.err
+
+
+def test_a_trained_project_is_judged_by_every_metric(
+    run: Callable[..., Result], project_copy: Project
+) -> None:
+    short = run("evaluate", project_copy.folder)
+    full = run("evaluate", project_copy.folder, "--full", "--json")
+    assert (short.code, full.code) == (0, 0)
+    assert "edit_of_order" not in short.out
+    assert "edit_of_order" in full.err
+    assert len(short.out.splitlines()) < 40
+    assert set(only_json(full)["judgements"]) >= {"sequence", "features"}
+
+
+def test_a_threshold_of_an_unknown_behavior_is_refused(
+    run: Callable[..., Result], project_copy: Project
+) -> None:
+    result = run("predict", project_copy.folder, "--threshold", "nothing=0.5")
+    assert (result.code, "names no behavior" in result.err) == (2, True)

@@ -21,9 +21,9 @@ from pixelethogram.inference import (
     load_models,
     predict_videos,
 )
-from pixelethogram.pipeline import read_probabilities
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.runs import latest_run, read_yaml, write_yaml
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 from pixelethogram.video_results import VideoResult
@@ -161,6 +161,16 @@ class TestAgain:
     def test_a_deleted_table_is_made_again(self, models: PipelineModels, done: Path) -> None:
         (done.parent / "ethograms" / "cage.mp4.ethogram.csv").unlink()
         assert statuses(predict_videos(models, [done], None)) == ["done"]
+
+    def test_results_with_other_thresholds_are_not_mixed_or_replaced_unasked(
+        self, done: Path, trained_project: Project
+    ) -> None:
+        name = TOY_BEHAVIORS[0]
+        other = load_models(trained_project.folder, "cpu", [f"{name}=0.999999"])
+        (result,) = predict_videos(other, [done], None)
+        assert (result.status, "other thresholds" in result.error) == ("failed", True)
+        (result,) = predict_videos(other, [done], None, overwrite=True)
+        assert (result.status, result.share[name]) == ("done", 0)
 
     def test_results_of_another_run_are_not_mixed_or_replaced_unasked(
         self, models: PipelineModels, done: Path, project_copy: Project

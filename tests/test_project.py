@@ -342,3 +342,41 @@ def test_an_exclusive_project_refuses_two_behaviors_at_once(tmp_path: Path, movi
     shutil.copy(path, video.labels_path)
     with pytest.raises(InputError, match="two behaviors at once"):
         project.read_labels()
+
+
+# raters
+
+
+def test_labels_of_a_rater_lie_beside_those_that_train(project: Project, movie: Path) -> None:
+    video, _ = add_video(project, movie)
+    mine, annas = movie.parent / "mine.csv", movie.parent / "annas.csv"
+    write_csv(Ethogram(np.zeros((video.num_frames, 2), np.int8), project.behaviors, 30.0), mine)
+    write_csv(Ethogram(np.ones((video.num_frames, 2), np.int8), project.behaviors, 30.0), annas)
+    import_labels(project, video, mine)
+    import_labels(project, video, mine, rater="anna")
+    with pytest.raises(InputError, match=r"labels\.anna\.old\.csv"):
+        import_labels(project, video, annas, rater="anna")
+    import_labels(project, video, annas, rater="anna", overwrite=True)
+    import_labels(project, video, annas, overwrite=True)
+    assert video.raters == ("anna",)
+    found = video.read_labels(project.behaviors, "anna")
+    assert found is not None
+    assert (found.values == 1).all()
+    assert video.read_labels(project.behaviors, "ben") is None
+
+
+@pytest.mark.parametrize("name", ["old", "new", "", "a.b", "../x", " anna"])
+def test_a_rater_whose_name_is_no_name_of_a_file_is_refused(
+    project: Project, movie: Path, name: str
+) -> None:
+    video, _ = add_video(project, movie)
+    with pytest.raises(UsageError, match="name of a rater"):
+        import_labels(project, video, movie, rater=name)
+
+
+def test_other_splits_are_written_nowhere(project: Project) -> None:
+    other = project.with_splits({"train": [Segment("a", 0, 5)], "val": []})
+    assert other.splits == {"train": [Segment("a", 0, 5)], "val": []}
+    assert other.behaviors == project.behaviors
+    assert project.splits == {}
+    assert Project(project.folder).splits == {}

@@ -32,6 +32,10 @@ def predict(
         Path | None,
         typer.Option(help="Folder for the results; else ethograms/ beside each video."),
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="Another threshold, e.g. --threshold groom=0.3.", metavar="NAME=VALUE"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
     fps: FpsOption = None,
     size: SizeOption = None,
@@ -54,7 +58,7 @@ def predict(
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if sources:
         _predict_new(
-            Batch(run, sources, out, overwrite, exact, shard, device, fps, size),
+            Batch(run, sources, out, overwrite, exact, shard, device, threshold or [], fps, size),
             json=json,
             json_lines=json_lines,
         )
@@ -65,7 +69,7 @@ def predict(
             do=f'pixelethogram predict "{run}" VIDEOS; features of the project: '
             f'pixelethogram extract "{run}" --overwrite --exact',
         )
-    _predict_again(open_job(run, None, None, device, json=json), overwrite, json)
+    _predict_again(open_job(run, None, None, device, json=json), threshold or [], overwrite, json)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,20 +83,22 @@ class Batch:
     exact: bool
     shard: str
     device: str
+    thresholds: list[str]
     fps: float | None
     size: str | None
 
     def to_options(self) -> list[str]:
         """What a process for a part of the videos is to be told, in words of the command line."""
         words = ["--overwrite"] * self.overwrite + ["--exact"] * self.exact
+        words += [word for text in self.thresholds for word in ("--threshold", text)]
         words += ["--fps", str(self.fps)] if self.fps else []
         return words + (["--size", self.size] if self.size else [])
 
 
-def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
+def _predict_again(job: Job, thresholds: list[str], overwrite: bool, json: bool) -> None:
     from pixelethogram.pipeline import predict_project
 
-    run = predict_project(job, overwrite=overwrite)
+    run = predict_project(job, overwrite=overwrite, thresholds=thresholds)
     job.progress.message(f"predicted with run {run.id}")
     videos = {video.name: str(video.ethogram_path) for video in job.project.videos()}
     print_json({"run": run.id, "ethograms": videos}, json)
@@ -126,7 +132,7 @@ def _predict_here(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
     from pixelethogram.video_results import parse_shard
 
     shard = parse_shard(batch.shard)
-    models = inference.load_models(batch.run, choose_device(batch.device))
+    models = inference.load_models(batch.run, choose_device(batch.device), batch.thresholds)
     results = inference.predict_videos(
         models,
         batch.sources,

@@ -16,6 +16,7 @@ from pixelethogram.commands.options import (
     SourcesArgument,
 )
 from pixelethogram.commands.session import exit_partly, print_json, read_facts
+from pixelethogram.errors import UsageError
 
 
 def demo(
@@ -93,6 +94,12 @@ def import_(
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
+    rater: Annotated[
+        str | None,
+        typer.Option(
+            help="Who scored it, beside labels.csv: judges, never trains.", metavar="NAME"
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what is there already.")] = False,
     size: SizeOption = None,
 ) -> None:
@@ -103,10 +110,16 @@ def import_(
 
     opened = Project(project)
     target = opened.video(video or video_of_labels(file))
+    if holds_pose(file) and rater is not None:
+        raise UsageError(
+            "--rater goes with labels, this file holds keypoints", where=file, do="leave it away"
+        )
     if holds_pose(file):
         text = import_pose(target, file, read_facts(None, size), overwrite=overwrite)
     else:
-        text = describe_labels(import_labels(opened, target, file, overwrite=overwrite))
+        text = describe_labels(
+            import_labels(opened, target, file, overwrite=overwrite, rater=rater)
+        )
     typer.echo(f"{target.name}: {text}")
 
 
