@@ -120,7 +120,7 @@ class TestMemory:
         assert machine_memory("cpu") is None
 
     def test_for_cuda_the_gpu_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3, 8))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3, 8))
         assert machine_memory("cuda") == Memory(total=8, free=3)
 
 
