@@ -145,7 +145,7 @@ def list_cases(
 
 def describe_machine(device: str) -> Row:
     """Device, software, and matrix products in TFLOP/s."""
-    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     kinds = ["fp32", choose_inference_precision("auto", device)]
     rates = {
         kind: measure_matrix_product(device, TYPES[kind]) / 1e12 for kind in dict.fromkeys(kinds)

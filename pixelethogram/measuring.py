@@ -23,8 +23,8 @@ MATRIX_SIZE = {"cpu": 2048, "cuda": 8192, "mps": 4096}
 
 def wait_for(device: str) -> None:
     """Until a device has done all that it was given."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
     elif device == "mps":
         torch.mps.synchronize()
 
@@ -54,7 +54,7 @@ def best_seconds(
 
 def measure_matrix_product(device: str, kind: torch.dtype) -> float:
     """Floating point operations per second of a large matrix product."""
-    size = MATRIX_SIZE[device]
+    size = MATRIX_SIZE[device.partition(":")[0]]
     left, right = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
     return 2 * size**3 / best_seconds(lambda: left @ right, device)
 
@@ -142,8 +142,8 @@ def watch_parts(parts: Mapping[str, nn.Module], device: str) -> Iterator[Counter
 
 def peak_memory(device: str) -> int | None:
     """Most bytes so far: of the GPU on CUDA, else of this process; None where nobody says."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
     import resource

@@ -138,7 +138,9 @@ def time_steps(
         if steps >= 0:
             waited += time.perf_counter() - asked
         enabled = precision in kinds
-        with torch.autocast(device, dtype=kinds.get(precision, torch.bfloat16), enabled=enabled):
+        with torch.autocast(
+            device.partition(":")[0], dtype=kinds.get(precision, torch.bfloat16), enabled=enabled
+        ):
             loss = find_loss(items)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -433,7 +433,7 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     answer("pipeline.train_all", sequence)
     answer("pipeline.try_stage", "features")
     answer("pipeline.try_all", ["flow", "features"])
-    answer("pipeline.extract_project", 3)
+    answer("extraction.extract_project", 3)
     answer("pipeline.predict_project", sequence)
     answer("verdict.judge_project", verdict)
     return SimpleNamespace(folder=project.folder, asked=asked)
@@ -537,7 +537,8 @@ def test_evaluate_shows_scores_beside_chance(
 
 def test_extract_says_how_much_it_did(run: Callable[..., Result], trained: SimpleNamespace) -> None:
     assert "extracted 3 videos" in run("extract", trained.folder, "--overwrite").out
-    assert trained.asked[0][1][-1] is True
+    run("extract", trained.folder, "--exact")
+    assert [arguments[-2:] for _, arguments in trained.asked] == [(True, False), (False, True)]
 
 
 def test_predicting_the_videos_of_a_project_ends_with_json(
@@ -563,7 +564,7 @@ def test_another_folder_for_the_videos_of_a_project_is_refused(
 ) -> None:
     result = run("predict", trained.folder, "--out", tmp_path / "out")
     assert result.code == 2
-    assert "--out is for videos from outside the project" in result.err
+    assert "are for videos from outside the project" in result.err
     assert trained.asked == []
 
 
@@ -576,10 +577,11 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     code: int,
 ) -> None:
     from pixelethogram import inference
+    from pixelethogram.video_results import VideoResult
 
     results = [
-        inference.VideoResult(tmp_path / "é.mp4", "done", 10, 2.0, share={"lick": 0.5}),
-        inference.VideoResult(tmp_path / "b.mp4", status, error="broken"),
+        VideoResult(tmp_path / "é.mp4", "done", 10, 2.0, share={"lick": 0.5}),
+        VideoResult(tmp_path / "b.mp4", status, error="broken"),
     ]
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
     monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
@@ -655,3 +657,62 @@ def test_a_pose_is_added_imported_and_drawn(
     assert (shown.code, "6 frames, 96 x 64" in shown.out, output.is_file()) == (0, True, True)
     nothing = run("draw", project.folder, "m", "-o", output, "--start", 10, *size)
     assert (nothing.code, "no frame" in nothing.err) == (2, True)
+
+
+def test_new_videos_give_a_line_of_json_each_and_a_part_has_a_summary_of_its_own(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pixelethogram import inference
+    from pixelethogram.video_results import VideoResult
+
+    asked: dict[str, Any] = {}
+
+    def predict_videos(*_: Any, tell: Callable[[VideoResult], None], **named: Any) -> Any:
+        asked.update(named)
+        results = [VideoResult(tmp_path / name, "done", 10, 2.0) for name in ("a.mp4", "b.mp4")]
+        for result in results:
+            tell(result)
+        return results
+
+    models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
+    monkeypatch.setattr(inference, "load_models", lambda run, device: models)
+    monkeypatch.setattr(inference, "predict_videos", predict_videos)
+    options = ("--out", tmp_path / "out", "--json-lines", "--shard", "2/3", "--exact")
+    result = run("predict", tmp_path, tmp_path, *options)
+    assert result.code == 0, result.err
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["source"] for line in lines] == [str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")]
+    assert (asked["shard"], asked["exact"]) == ((2, 3), True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.2-of-3.csv"]
+
+
+@pytest.mark.parametrize("words", [("--shard", "4/3"), ("--device", "cuda:x")])
+def test_parts_and_devices_that_cannot_be_are_refused(
+    run: Callable[..., Result], tmp_path: Path, words: tuple[str, str]
+) -> None:
+    assert run("predict", tmp_path, tmp_path, *words).code == 2
+
+
+def test_the_benchmark_leaves_a_table_and_json(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pixelethogram import benchmark
+
+    row = {"case": "fast 64x96 stride 1 fp32", "end_to_end": 12.5, "stride": 1}
+    found = {"machine": {"device": "cpu: test"}, "cases": [row], "ratios": {}}
+    asked: list[Any] = []
+
+    def run_cases(cases: Any, **named: Any) -> Any:
+        asked.append([case.name for case in cases])
+        return found
+
+    monkeypatch.setattr(benchmark, "run_cases", run_cases)
+    files = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    options = ("--quick", "--size", "64x96", "--precision", "fp32", "--device", "cpu")
+    result = run("benchmark", *options, *files)
+    assert result.code == 0, result.err
+    assert asked == [["fast 64x96 stride 1 fp32", "fast 64x96 stride 10 fp32"]]
+    assert "12.500" in result.out
+    assert json.loads((tmp_path / "a.json").read_text()) == found
+    assert (tmp_path / "a.csv").read_text().splitlines()[0] == "case,end_to_end,stride"
+    assert run("benchmark", "--size", "64").code == 2

@@ -56,3 +56,10 @@ def test_every_section_is_frozen_and_strict() -> None:
 def test_every_network_of_every_stage_can_be_chosen() -> None:
     networks = {network for table in TABLES.values() for network in table.values()}
     assert networks <= every_model_class()
+
+
+def test_a_stride_between_each_frame_and_each_clip_is_refused() -> None:
+    assert FlowConfig(stride=10).stride == 10
+    assert FlowConfig(model=TinyMotionNetConfig(clip_length=5), stride=4).stride == 4
+    with pytest.raises(ValidationError, match="stride must be 1, or 10 for clips of 11 frames"):
+        FlowConfig(stride=5)

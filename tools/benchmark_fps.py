@@ -2,8 +2,8 @@
 
 The yardstick does what the paper describes and nothing else: for each frame the window of eleven
 images is stacked, scaled and z-scored by itself, in fp32, and up to 16 windows go through the flow
-network and both streams; no batch normalisation is folded, no layout changed, nothing shared.
-Frames are decoded once, in order. Its outputs are compared with ours: fp32 within 1e-4 of a
+network and both streams; no batch normalisation is folded, no layout changed, nothing shared. Only
+decoding is done once, in order. Its outputs are compared with ours: fp32 within 1e-4 of a
 probability, the machine's own format within 1e-2.
 
     python tools/benchmark_fps.py --quick                     preset fast, a few minutes on a CPU

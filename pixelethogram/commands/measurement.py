@@ -15,8 +15,9 @@ PRESETS = ["fast", "medium", "slow"]
 
 
 def benchmark(
-    preset: Annotated[
-        list[str] | None, typer.Option(help="fast, medium or slow; none: all.", metavar="NAME")
+    presets: Annotated[
+        list[str] | None,
+        typer.Option("--preset", help="fast, medium or slow; none: all.", metavar="NAME"),
     ] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="Height x width of frames.", metavar="HxW")
@@ -33,7 +34,9 @@ def benchmark(
     ] = False,
     device: DeviceOption = "auto",
     csv: Annotated[Path | None, typer.Option(help="Write the figures to this table.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
 ) -> None:
     """Measure frames per second of every step, and how near that is to what the machine can do."""
     from pixelethogram import benchmark as inference
@@ -42,16 +45,16 @@ def benchmark(
     from pixelethogram.training.device import choose_device
 
     console, place = build_console(), choose_device(device)
-    presets = preset or (["fast"] if quick else PRESETS)
+    chosen = presets or (["fast"] if quick else PRESETS)
     sizes = [_parse_size(each) for each in size or ["256x256"]]
     num_frames, budget = (min(frames, 60), min(seconds, 0.5)) if quick else (frames, seconds)
     if training:
         found = training_benchmark.run_presets(
-            presets, sizes[0], steps=4 if quick else 10, device=place
+            chosen, sizes[0], steps=4 if quick else 10, device=place
         )
         columns = training_benchmark.COLUMNS
     else:
-        cases = inference.list_cases(presets, sizes, precision or ["auto"], place)
+        cases = inference.list_cases(chosen, sizes, precision or ["auto"], place)
         found = inference.run_cases(
             cases,
             num_frames=num_frames,
@@ -63,7 +66,7 @@ def benchmark(
         columns = inference.COLUMNS
     rows = [[row.get(name) for name in columns] for row in found["cases"]]
     console.print(build_table(found["machine"]["device"], list(columns.values()), rows))
-    _write(found, csv, json)
+    _write(found, csv, json_file)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,13 +21,21 @@ from pixelethogram.features.batches import Batch
 from pixelethogram.features.folding import fold_batch_norms
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.two_stream import TwoStream
-from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.frames.augment import to_float
 from pixelethogram.progress import Progress
 from pixelethogram.training.layout import to_channels_last
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 NO_MEMORY = "can't allocate memory"  # how torch words it where there is no class for it
+
+
+@runtime_checkable
+class ScalingFlow(Protocol):
+    """A flow network that z-scores clips itself before the network proper sees them."""
+
+    network: nn.Module
+    mean: Tensor
+    std: Tensor
 
 
 class Engine:
@@ -163,7 +171,7 @@ class _TwoStream:
         flow, generator = self._network.flow, model.flow
         self._flow: nn.Module = flow
         self._flow_colors = (torch.zeros(3, device=device), torch.ones(3, device=device))
-        if isinstance(flow, FlowGenerator) and isinstance(generator, FlowGenerator):
+        if isinstance(flow, ScalingFlow) and isinstance(generator, ScalingFlow):
             self._flow, self._flow_colors = flow.network, (generator.mean, generator.std)
         self._flat = not any(isinstance(module, nn.Conv3d) for module in flow.modules())
         self._bank: Tensor | None = None

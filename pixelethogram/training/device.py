@@ -93,8 +93,8 @@ def choose_device(wanted: str = "auto") -> str:
 
 def machine_memory(device: str) -> Memory | None:
     """Memory of the GPU for cuda, else of the machine; None where the system does not say."""
-    if device == "cuda":
-        free, total = torch.cuda.mem_get_info()
+    if device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device)
         return Memory(total, free)
     if MEMINFO.is_file():  # Linux
         kilobytes = dict(re.findall(r"(\w+): +(\d+) kB", MEMINFO.read_text()))

@@ -331,9 +331,10 @@ def _build_trainer(
     config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str, precision: str
 ) -> pl.Trainer:
     ema = [_Ema(config.ema_decay)] if config.ema_decay else []
+    kind, _, number = device.partition(":")
     return pl.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device),
-        devices=1,
+        accelerator={"cuda": "gpu"}.get(kind, kind),
+        devices=[int(number)] if number else 1,
         precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision],  # type: ignore[arg-type]
         plugins=[LightningEnvironment(), _WholeCheckpoints()],  # no guessing from SLURM variables
         max_epochs=num_epochs,

@@ -12,7 +12,9 @@ from pixelethogram.training import device
 from pixelethogram.training.device import (
     Memory,
     choose_device,
+    choose_inference_precision,
     choose_precision,
+    list_devices,
     machine_memory,
 )
 
@@ -118,5 +120,32 @@ class TestMemory:
         assert machine_memory("cpu") is None
 
     def test_for_cuda_the_gpu_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3, 8))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3, 8))
         assert machine_memory("cuda") == Memory(total=8, free=3)
+
+
+def test_one_of_several_gpus_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, cuda=True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == "cuda:1"
+    assert list_devices() == ["cuda:0", "cuda:1"]
+    with pytest.raises(ResourceError, match="no cuda:2 device"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["cuda:x", "cpu:1", "cuda:-1", "all"])
+def test_a_number_that_means_no_gpu_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="is not a device"):
+        choose_device(name)
+
+
+def test_without_a_gpu_there_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert list_devices() == ["cpu"]
+
+
+def test_answers_on_a_gpu_are_in_fp16_unless_told_otherwise() -> None:
+    assert choose_inference_precision("auto", "cuda:0") == "fp16"
+    assert choose_inference_precision("fp32", "cuda") == "fp32"
+    assert choose_inference_precision("auto", "cpu") == choose_precision("auto", "cpu")
