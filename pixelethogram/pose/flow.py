@@ -74,7 +74,7 @@ def _add_animals(
             total[:2] += layer * cover
             total[2] += cover
     moving = total[2] > TINY
-    flow[:, *box][:, moving] = total[:2, moving] / total[2, moving]
+    flow[(slice(None), *box)][:, moving] = total[:2, moving] / total[2, moving]
 
 
 def _move_animal(

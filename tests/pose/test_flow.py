@@ -1,4 +1,4 @@
-"""Pose flow: exact for a skeleton that moves in a known way, in every view, and never for a jump."""
+"""Pose flow: exact for a skeleton that moves in a known way, in every view; never for a jump."""
 
 import numpy as np
 import pytest
