@@ -9,11 +9,13 @@ import typer
 
 from pixelethogram.commands.options import (
     DeviceOption,
+    FpsOption,
     JsonOption,
     ProjectArgument,
+    SizeOption,
     SourcesArgument,
 )
-from pixelethogram.commands.session import exit_partly, print_json
+from pixelethogram.commands.session import exit_partly, print_json, read_facts
 
 
 def demo(
@@ -63,8 +65,10 @@ def add(
     sources: SourcesArgument,
     copy: Annotated[bool, typer.Option(help="Copy the videos instead of linking them.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
+    fps: FpsOption = None,
+    size: SizeOption = None,
 ) -> None:
-    """Index videos; NAME.labels.csv beside a video NAME.* becomes its labels."""
+    """Index videos and pose files; NAME.labels.csv beside a video NAME.* becomes its labels."""
     from pixelethogram.intake import add_recordings
     from pixelethogram.project import Project
     from pixelethogram.terminal import build_console, build_progress
@@ -75,26 +79,35 @@ def add(
         copy=copy,
         overwrite=overwrite,
         progress=build_progress(build_console()),
+        facts=read_facts(fps, size),
     )
     exit_partly(failed)
 
 
 def import_(
     project: ProjectArgument,
-    labels: Annotated[Path, typer.Argument(help="CSV: frame,<behavior>,… with 1, 0 or -1.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Labels (CSV: frame,<behavior>,… with 1, 0 or -1), or a pose file."),
+    ],
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is there already.")] = False,
+    size: SizeOption = None,
 ) -> None:
-    """Check a labels file against its video and take it into the project."""
-    from pixelethogram.intake import describe_labels, video_of_labels
+    """Check a file of labels or keypoints against its video and take it into the project."""
+    from pixelethogram.frames.pose_files import holds_pose
+    from pixelethogram.intake import describe_labels, import_pose, video_of_labels
     from pixelethogram.project import Project, import_labels
 
     opened = Project(project)
-    target = opened.video(video or video_of_labels(labels))
-    ethogram = import_labels(opened, target, labels, overwrite=overwrite)
-    typer.echo(f"{target.name}: {describe_labels(ethogram)}")
+    target = opened.video(video or video_of_labels(file))
+    if holds_pose(file):
+        text = import_pose(target, file, read_facts(None, size), overwrite=overwrite)
+    else:
+        text = describe_labels(import_labels(opened, target, file, overwrite=overwrite))
+    typer.echo(f"{target.name}: {text}")
 
 
 def status(project: ProjectArgument, json: JsonOption = False) -> None:
