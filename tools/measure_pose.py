@@ -52,8 +52,7 @@ GROUPS = {
 }
 INPUTS = {
     "keypoints": ["features.model.name=keypoints"],
-    "drawn, learned flow": [],
-    "drawn, pose flow": ["flow.model.name=pose"],
+    "drawn": ["frames.height=64", "frames.width=96", "features.augment.color_probability=0"],
 }
 MISSING = -32768
 EVERY = 4  # frames of a video per judged or boosted one where that saves time
