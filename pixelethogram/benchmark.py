@@ -27,6 +27,7 @@ from pixelethogram.features.batches import Batch, Cutting, plan_batches
 from pixelethogram.features.engine import TYPES, Engine
 from pixelethogram.features.extract import build_engine, extract_to_file, plan_cutting
 from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.frames.resize import resize_frame
@@ -169,6 +170,7 @@ def build_subject(
     grey, spread = (0.5,) * 3, (0.2,) * 3
     torch.manual_seed(0)
     flow = FlowGenerator(config.flow.model.build(), grey, spread)
+    assert not isinstance(config.features.model, KeypointsConfig)  # presets see pixels
     features = config.features.model.build(flow, NUM_BEHAVIORS, grey, spread).eval().to(device)
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "toy.mp4"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 
 from pixelethogram.features.extract import Order, build_engine, extract_all
+from pixelethogram.features.keypoints import PoseOrder, extract_poses
+from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.lineage import load_flow_of
+from pixelethogram.pose.pose import Pose
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, find_runs, latest_run
 from pixelethogram.stages import Job
@@ -36,9 +39,16 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
     if not missing:
         return 0
     model = load_features(run, load_flow_of(run)).to(job.device)
-    engine = build_engine(model, run.config, device=job.device, exact=exact, progress=job.progress)
-    orders = [_order_features(job.project, video, run) for video in missing]
-    with contextlib.closing(extract_all(engine, orders, run.config, job.progress)) as extracted:
+    if isinstance(model, Keypoints):
+        poses = [_order_pose_features(job.project, video, run) for video in missing]
+        every = extract_poses(model, poses, job.progress)
+    else:
+        engine = build_engine(
+            model, run.config, device=job.device, exact=exact, progress=job.progress
+        )
+        orders = [_order_features(job.project, video, run) for video in missing]
+        every = extract_all(engine, orders, run.config, job.progress)
+    with contextlib.closing(every) as extracted:
         for found in extracted:
             if found.error is not None:
                 raise found.error
@@ -46,17 +56,30 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
 
 
 def _order_features(project: Project, video: Video, run: Run) -> Order:
-    about = {
-        "run": run.id,
-        "weights_sha256": run.results["weights_sha256"],
-        "video_sha256": video.input_sha256(run.config.frames),
-    }
-
     def open_video() -> FrameSource:
         _drop_predictions(project, video, run)
         return video.open(run.config.frames)
 
-    return Order(video.name, open_video, array_file(video.folder, "features", run.id), about)
+    path = array_file(video.folder, "features", run.id)
+    return Order(video.name, open_video, path, _describe_origin(video, run))
+
+
+def _order_pose_features(project: Project, video: Video, run: Run) -> PoseOrder:
+    def read_pose() -> Pose:
+        _drop_predictions(project, video, run)
+        return video.read_pose()
+
+    path = array_file(video.folder, "features", run.id)
+    origin = {**_describe_origin(video, run), "pose_sha256": video.pose_sha256 or "none"}
+    return PoseOrder(video.name, read_pose, path, origin)
+
+
+def _describe_origin(video: Video, run: Run) -> dict[str, str]:
+    return {
+        "run": run.id,
+        "weights_sha256": run.results["weights_sha256"],
+        "video_sha256": video.input_sha256(run.config.frames),
+    }
 
 
 def _drop_predictions(project: Project, video: Video, features_run: Run) -> None:

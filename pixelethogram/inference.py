@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +27,13 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
 from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import Order, build_engine, extract_all
+from pixelethogram.features.extracted import Extracted
+from pixelethogram.features.keypoints import PRECISION as KEYPOINTS_PRECISION
+from pixelethogram.features.keypoints import PoseOrder, extract_poses
 from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
-from pixelethogram.frames.pose_files import holds_pose
+from pixelethogram.frames.pose_files import holds_pose, read_one_pose
 from pixelethogram.frames.source import (
     FrameSource,
     find_recordings,
@@ -37,6 +41,7 @@ from pixelethogram.frames.source import (
     open_frames,
 )
 from pixelethogram.lineage import load_flow_of
+from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
@@ -57,7 +62,7 @@ class PipelineModels:
 
     run: Run
     config: Config
-    features: FeaturesNetwork
+    features: FeaturesNetwork | Keypoints
     sequence: nn.Module
     decision: Decision
     device: str
@@ -185,19 +190,9 @@ def predict_videos(
 def _predict_targets(
     targets: Sequence[_Target], models: PipelineModels, exact: bool, progress: Progress
 ) -> Iterator[VideoResult]:
-    """Features of all recordings in one stream of batches; an ethogram when one is through."""
-    config = models.config
-    engine = build_engine(
-        models.features, config, device=models.device, exact=exact, progress=progress
-    )
-    if targets and (warning := describe_mismatch([engine.precision], models.run)):
-        progress.message(warning)
-    orders = [
-        Order(target.source.name, partial(_open, target, config), target.spool, {})
-        for target in targets
-    ]
+    """Features of all recordings one after the other; an ethogram when one is through."""
     started = time.monotonic()
-    with contextlib.closing(extract_all(engine, orders, config, progress)) as extracted:
+    with contextlib.closing(_extract(targets, models, exact, progress)) as extracted:
         for target, found in zip(targets, extracted, strict=True):
             try:
                 if found.error is not None:
@@ -208,6 +203,40 @@ def _predict_targets(
             except (InputError, UsageError) as error:
                 logger.info("%s failed: %s", target.source, error)
                 yield VideoResult(target.source, "failed", error=str(error))
+
+
+def _extract(
+    targets: Sequence[_Target], models: PipelineModels, exact: bool, progress: Progress
+) -> Generator[Extracted, None, None]:
+    """Features into the file of each target: of keypoints, or of pixels in batches across them."""
+    config = models.config
+    if isinstance(models.features, Keypoints):
+        poses = [
+            PoseOrder(target.source.name, partial(_read_pose, target), target.spool, {})
+            for target in targets
+        ]
+        _warn_of_precision(targets, models, KEYPOINTS_PRECISION, progress)
+        return extract_poses(models.features, poses, progress)
+    engine = build_engine(
+        models.features, config, device=models.device, exact=exact, progress=progress
+    )
+    _warn_of_precision(targets, models, engine.precision, progress)
+    orders = [
+        Order(target.source.name, partial(_open, target, config), target.spool, {})
+        for target in targets
+    ]
+    return extract_all(engine, orders, config, progress)
+
+
+def _warn_of_precision(
+    targets: Sequence[_Target], models: PipelineModels, precision: str, progress: Progress
+) -> None:
+    if targets and (warning := describe_mismatch([precision], models.run)):
+        progress.message(warning)
+
+
+def _read_pose(target: _Target) -> Pose:
+    return read_one_pose(target.source, target.facts or Facts())
 
 
 def _open(target: _Target, config: Config) -> FrameSource:

@@ -17,6 +17,7 @@ from torch import nn
 from pixelethogram.config import Config
 from pixelethogram.download import hash_file
 from pixelethogram.features.models.external import HEADS, ExternalConfig
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.train import load_flow
 from pixelethogram.project import Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
@@ -148,6 +149,8 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
         del settings["flow"]["stride"]
     inputs["settings"] = {name: settings[name] for name in sections}
+    if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
+        inputs["poses"] = [video.pose_sha256 for video in project.videos()]
     if given := _given_files(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from pixelethogram.benchmark import Row, describe_machine
 from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.features.train import predict_clips
 from pixelethogram.flow.models.generator import FlowGenerator
@@ -111,6 +112,7 @@ def build_steps(config: Config, device: str) -> Iterator[tuple[str, nn.Module, A
     yield "flow", flow, lambda batch: task.training_step(batch, 0)
     frozen = FlowGenerator(config.flow.model.build(), COLORS, SPREAD)
     length = config.flow.model.clip_length
+    assert not isinstance(config.features.model, KeypointsConfig)  # presets see pixels
     network = config.features.model.build(frozen, BEHAVIORS, COLORS, SPREAD, clip_length=length)
     network.to(device).train()
     to_channels_last(network)

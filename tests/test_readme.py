@@ -24,8 +24,8 @@ GROUP: Any = typer.main.get_command(cli.app)
 
 def blocks(language: str) -> list[str]:
     """Content of the code blocks of a language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [content for found, content in fenced if found == language]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [content for name, content in found if name == language]
 
 
 def spans() -> list[str]:

@@ -31,6 +31,7 @@ from pixelethogram.features.batches import (
     iterate_batches,
 )
 from pixelethogram.features.engine import Engine
+from pixelethogram.features.extracted import Extracted
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.progress import Progress
@@ -55,17 +56,6 @@ class Order:
     """The file to write; it appears only when whole."""
     attributes: Mapping[str, Any]
     """Kept in the file; precision, frame and flow settings are added."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Extracted:
-    """An order that was carried out, or could not be."""
-
-    order: Order
-    num_frames: int
-    fps: float
-    error: InputError | UsageError | None
-    """Why there is no file."""
 
 
 def build_engine(
@@ -237,7 +227,7 @@ class _Desk:
             self._progress.finish()
         self._file.close()
         self._writer = self._error = None
-        return Extracted(order, ended.num_frames, ended.fps, error)
+        return Extracted(order.name, ended.num_frames, ended.fps, error)
 
     def _wait(self, allowed: int) -> None:
         """Until no more than so many blocks are on their way; raises what writing raised."""

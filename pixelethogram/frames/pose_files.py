@@ -72,6 +72,16 @@ def open_pose(path: Path, settings: FramesConfig, facts: Facts) -> DrawnPose:
     Raises:
         InputError: It holds several.
     """
+    pose = read_one_pose(path, facts)
+    return DrawnPose(pose, settings.pose, settings.height, settings.width)
+
+
+def read_one_pose(path: Path, facts: Facts) -> Pose:
+    """The pose in a file that holds one recording.
+
+    Raises:
+        InputError: It holds several, or is no pose file.
+    """
     recordings = read_pose_recordings(path, facts)
     _, pose = next(recordings, ("", None))
     if pose is None or next(recordings, None) is not None:
@@ -80,7 +90,7 @@ def open_pose(path: Path, settings: FramesConfig, facts: Facts) -> DrawnPose:
             where=path,
             do="add it to a project: pixelethogram add PROJECT FILE",
         )
-    return DrawnPose(pose, settings.pose, settings.height, settings.width)
+    return pose
 
 
 def _bears(stem: str, name: str) -> bool:

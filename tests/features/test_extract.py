@@ -230,7 +230,7 @@ class TestManyRecordings:
             progress=SilentProgress(),
         )
         found = list(extract_all(engine, orders, config, SilentProgress()))
-        assert [each.order.name for each in found] == ["0", "1", "2", "3", "4", "5"]
+        assert [each.name for each in found] == ["0", "1", "2", "3", "4", "5"]
         assert [str(each.error).split()[0] for each in found] == [
             *["None"] * 3,
             "damaged",
