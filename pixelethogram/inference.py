@@ -29,10 +29,9 @@ from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.train import load_features
-from pixelethogram.frames.source import find_recordings, open_frames
+from pixelethogram.frames.source import find_recordings, hash_recording, open_frames
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.progress import Progress, SilentProgress
-from pixelethogram.project import hash_recording
 from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence

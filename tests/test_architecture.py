@@ -36,6 +36,7 @@ FLOORS = {
     "download": 2,
     "frames": 2,
     "project": 2,
+    "recordings": 2,
     "runs": 2,
     "store": 2,
     "training.device": 3,

@@ -35,7 +35,8 @@ from pixelethogram.pipeline import (
     try_stage,
 )
 from pixelethogram.progress import SilentProgress
-from pixelethogram.project import Project, add_video, create_project
+from pixelethogram.project import Project, create_project
+from pixelethogram.recordings import add_video
 from pixelethogram.runs import STAGES, find_runs, latest_run, write_yaml
 from pixelethogram.stages import Job
 from pixelethogram.store import ArrayWriter, array_file
