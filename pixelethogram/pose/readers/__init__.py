@@ -1,0 +1,1 @@
+"""Files of other programs that hold poses; one reader per file."""
