@@ -33,6 +33,7 @@ from pixelethogram.frames.source import find_recordings, hash_recording, open_fr
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
+from pixelethogram.sequence.heads import choose_head
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
@@ -86,7 +87,12 @@ def load_models(run_or_project: Path, device: str) -> PipelineModels:
     features = load_features(features_run, load_flow_of(features_run)).to(device)
     decision = Decision.from_dict(run.results["decision"])
     return PipelineModels(
-        run, features_run.config, features, load_sequence(run).to(device), decision, device
+        run,
+        features_run.config,
+        features,
+        choose_head(load_sequence(run), None).to(device),
+        decision,
+        device,
     )
 
 

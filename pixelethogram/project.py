@@ -34,6 +34,7 @@ from pixelethogram.pose.pose_file import read_pose
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
+NOBODY = "nobody"
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
 
 
@@ -72,6 +73,16 @@ class Video:
     def is_pose(self) -> bool:
         """True for a recording that has a pose and no pixels."""
         return self.info.get("kind") == "pose"
+
+    @property
+    def rater(self) -> str:
+        """Who scored labels.csv, or whose habits are to be predicted; `NOBODY` if nobody said."""
+        return str(self.info.get("rater", NOBODY))
+
+    @property
+    def held_out(self) -> bool:
+        """True for a recording that is never scored here, as those of a challenge's test."""
+        return bool(self.info.get("held_out", False))
 
     @property
     def pose_path(self) -> Path:

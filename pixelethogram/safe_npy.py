@@ -12,13 +12,14 @@ import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from pixelethogram.errors import InputError
 
 KINDS = "biufUS"  # kinds of numbers and text that an array may hold; O is a list of other things
+ORDERS: dict[Any, Literal["<", ">", "=", "|"]] = {"<": "<", ">": ">", "=": "=", "|": "|"}
 MAX_DEPTH = 32
 BROKEN = (
     pickle.UnpicklingError,
@@ -111,14 +112,14 @@ class _Type:
     def resolve(self) -> np.dtype:
         """The type of numbers, if it is a plain one."""
         text = self.code.decode("ascii") if isinstance(self.code, bytes) else self.code
-        if not isinstance(text, str) or self.order not in ("<", ">", "=", "|"):
+        if not isinstance(text, str) or self.order not in ORDERS:
             raise ValueError(f"{text!r} is not a type of numbers")
         if text in ("O", "O8", "|O"):
             return np.dtype(object)
         dtype = np.dtype(text.lstrip("<>=|"))
         if dtype.kind not in KINDS:
             raise ValueError(f"arrays of {dtype} are not read")
-        return dtype if self.order in ("=", "|") else dtype.newbyteorder(self.order)
+        return dtype if self.order == "|" else dtype.newbyteorder(ORDERS[self.order])
 
 
 class _Array:

@@ -39,6 +39,7 @@ from pixelethogram.sequence.ensemble import (
     folds_to_dict,
     intersect,
 )
+from pixelethogram.sequence.heads import has_rater_heads, spread_labels
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.train import (
     SequenceData,
@@ -178,14 +179,17 @@ def _train_single(
 ) -> tuple[NormalizedSequence, LeftOut, dict[str, Any]]:
     """Model trained on train and chosen on val, and what results.yaml says about it."""
     splits = job.project.splits
+    raters = _find_raters(job, labels)
+    labels = _spread(job, labels, raters)
     data = SequenceData(
         _read_stretches(job, run, labels, splits["train"]),
         _read_stretches(job, run, labels, splits["val"]),
         job.project.behaviors,
         job.project.exclusive,
+        raters,
     )
     trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
-    return trained.model, [], {"fit": trained.result.to_dict()}
+    return trained.model, [], {"fit": trained.result.to_dict(), "raters": list(raters)}
 
 
 def _train_ensemble(
@@ -193,6 +197,8 @@ def _train_ensemble(
 ) -> tuple[Ensemble, LeftOut, dict[str, Any]]:
     """Models trained on train and val without a fold each, and what results.yaml says."""
     folds = _find_folds(job, run, labels)
+    raters = _find_raters(job, labels)
+    labels = _spread(job, labels, raters)
     stretches = [_read_stretches(job, run, labels, fold) for fold in folds]
     data = [
         SequenceData(
@@ -200,12 +206,40 @@ def _train_ensemble(
             _read_stretches(job, run, labels, _choose_validation(job, labels, fold)),
             job.project.behaviors,
             job.project.exclusive,
+            raters,
         )
         for fold, own in zip(folds, stretches, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
-    about = {"fit": trained.results, "folds": folds_to_dict(folds)}
+    about = {"fit": trained.results, "folds": folds_to_dict(folds), "raters": list(raters)}
     return trained.model, trained.model.pair(folds), about
+
+
+def _find_raters(job: Job, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Raters of the videos to learn from, where the network has a head for each; else nobody."""
+    if not has_rater_heads(job.config.sequence):
+        return ()
+    learned = {each.video for part in ("train", "val") for each in job.project.splits[part]}
+    found = {job.project.video(name).rater for name in labels if name in learned}
+    everybody = {video.rater for video in job.project.videos()}
+    if strange := sorted(everybody - found):
+        stands_in = min(found)
+        job.progress.message(
+            f"no labels of {', '.join(strange)} are learned from: the head of {stands_in} stands in"
+        )
+    return tuple(sorted(found)) if len(found) > 1 else ()
+
+
+def _spread(
+    job: Job, labels: Mapping[str, np.ndarray], raters: Sequence[str]
+) -> Mapping[str, np.ndarray]:
+    """Labels in the columns of their raters; as they are where there is one head for all."""
+    if not raters:
+        return labels
+    return {
+        name: spread_labels(values, job.project.video(name).rater, raters)
+        for name, values in labels.items()
+    }
 
 
 def _find_folds(job: Job, run: Run, labels: Mapping[str, np.ndarray]) -> list[list[Segment]]:

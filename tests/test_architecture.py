@@ -16,6 +16,7 @@ FLOORS = {
     "": 0,  # the package itself: __version__
     "atomic": 0,
     "errors": 0,
+    "safe_npy": 0,
     "progress": 0,
     "flow": 0,  # flow.models, flow.losses
     "features": 0,  # features.models
@@ -39,6 +40,7 @@ FLOORS = {
     "recordings": 2,
     "runs": 2,
     "store": 2,
+    "training.weighing": 0,
     "training.device": 3,
     "training.layout": 3,
     "training.live_tensors": 3,
@@ -55,6 +57,7 @@ FLOORS = {
     "sequence.train": 4,
     "sequence.predict": 4,
     "sequence.ensemble": 4,
+    "sequence.heads": 4,
     "lineage": 5,
     "cached_features": 5,
     "stages": 5,

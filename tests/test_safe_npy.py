@@ -22,9 +22,13 @@ from pixelethogram.errors import InputError
 from pixelethogram.safe_npy import MAX_DEPTH, is_pickled_npy, load_plain, read_pickled_npy
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     # lists, tuples and dicts of them
-    ,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner, inner)
@@ -179,7 +183,11 @@ def array_pickle(dtype: Any, state: Any) -> bytes:
 
     class Fake:
         def __reduce__(self) -> Any:
-            return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, *state[:1], dtype, *state[1:])
+            return (
+                np.empty(0).__reduce__()[0],
+                (np.ndarray, (0,), b"b"),
+                (1, *state[:1], dtype, *state[1:]),
+            )
 
     return pickle.dumps([Fake()], 4)
 

@@ -3,10 +3,10 @@
 Four layouts, as .npy (a pickled dict) and as .json; a sequence is {keypoints, annotations,
 annotator_id, scores, metadata}, of which all but keypoints may be missing::
 
-    {vocabulary, sequences: {id: sequence}}             challenge, tasks 1 and 2
-    {id: sequence}                                      its test file, wrapped in "sequences" or not
-    {group: {id: sequence}}                             release; group: annotator-id_0, or a behavior
-    {group: {vocabulary, sequences: {id: sequence}}}    challenge, task 3; group: a behavior
+    {vocabulary, sequences: {id: sequence}}            challenge, tasks 1 and 2
+    {id: sequence}                                     its test file, wrapped in sequences or not
+    {group: {id: sequence}}                            release; annotator-id_0, or a behavior
+    {group: {vocabulary, sequences: {id: sequence}}}   challenge, task 3; group: a behavior
 
 Sun et al., "The Multi-Agent Behavior Dataset: Mouse Dyadic Social Interactions", 2021.
 """
@@ -228,9 +228,7 @@ def _parse_vocabulary(found: Any, where: str) -> tuple[str, ...]:
     )
 
 
-def _parse_annotations(
-    found: Any, num_frames: int, names: Sequence[str], where: str
-) -> np.ndarray:
+def _parse_annotations(found: Any, num_frames: int, names: Sequence[str], where: str) -> np.ndarray:
     values = np.asarray(found)
     if values.shape != (num_frames,) or values.dtype.kind not in "iu":
         raise InputError(
@@ -245,7 +243,7 @@ def _parse_annotations(
             where=where,
             do="add the vocabulary to the file",
         )
-    if len(values) and not (0 <= values.min() and values.max() < len(names)):
+    if len(values) and (values.min() < 0 or values.max() >= len(names)):
         raise InputError(
             f"annotations reach from {values.min()} to {values.max()}, the vocabulary has "
             f"{len(names)} names",
