@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.features.models import FeaturesModelConfig
 from pixelethogram.features.models.external import ExternalConfig
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
 from pixelethogram.flow.models import FlowModelConfig
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
@@ -66,6 +67,7 @@ def list_networks() -> list[Network]:
         return [
             *(_describe_flow(config()) for config in FLOW_MODELS.values()),
             *(_describe_features(config()) for config in FEATURES_MODELS.values()),
+            _describe_keypoints(KeypointsConfig()),
             *(_describe_sequence(config()) for config in SEQUENCE_MODELS.values()),
         ]
 
@@ -106,6 +108,12 @@ def _describe_features(config: FeaturesModelConfig) -> Network:
     work = _count_multiply_adds(network, _clips(CLIP_LENGTH))
     size = _count_parameters(network)
     return Network("features", config.name, size, work, CLIP_LENGTH, config.paper)
+
+
+def _describe_keypoints(config: KeypointsConfig) -> Network:
+    """Its size depends on the animals and keypoints; it has no weights but a head."""
+    around = max(0, config.stack_radius, *config.context_radii)
+    return Network("features", config.name, None, None, 2 * around + 1, config.paper)
 
 
 def _describe_sequence(config: SequenceModelConfig) -> Network:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pixelethogram.features.models import FeaturesModelConfig
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.resnet import ResNet18Config
 from pixelethogram.flow.models import FlowModelConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
@@ -182,10 +183,10 @@ class ClassifierLossConfig(Settings):
 
 
 class FeaturesConfig(Settings):
-    """The features stage: a spatial and a flow stream, one vector per frame."""
+    """The features stage: a spatial and a flow stream, or keypoints; one vector per frame."""
 
-    model: FeaturesModelConfig = Field(ResNet18Config(), discriminator="name")
-    """Network."""
+    model: FeaturesModelConfig | KeypointsConfig = Field(ResNet18Config(), discriminator="name")
+    """Network on clips; `keypoints` computes its features from the poses instead."""
     start_weights: str = "torchvision"
     """`torchvision` downloads ImageNet weights, `none` starts at random; else the folder of a
     features run, or a file of weights: of a backbone, of ours, or a DeepEthogram checkpoint.

@@ -27,10 +27,13 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
 from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
+from pixelethogram.features.keypoints import extract_pose_to_file
 from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
 from pixelethogram.frames.source import find_recordings, hash_recording, open_frames
 from pixelethogram.lineage import load_flow_of
+from pixelethogram.pose.pose_file import read_pose
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.heads import choose_head
@@ -49,7 +52,7 @@ class PipelineModels:
 
     run: Run
     config: Config
-    features: FeaturesNetwork
+    features: FeaturesNetwork | Keypoints
     sequence: nn.Module
     decision: Decision
     device: str
@@ -127,17 +130,7 @@ def predict_video(
     """
     spool = output.with_name(f".{output.name}.features.h5")
     try:
-        with open_frames(source) as frames:
-            extract_to_file(
-                models.features,
-                frames,
-                models.config,
-                spool,
-                {},
-                device=models.device,
-                progress=progress,
-            )
-            fps = frames.fps
+        fps = _extract(source, models, spool, progress)
         with ArrayReader(spool) as features:
             probabilities = predict_probabilities(
                 models.sequence,  # type: ignore[arg-type]
@@ -149,6 +142,25 @@ def predict_video(
         spool.unlink(missing_ok=True)
     present = models.decision.apply(probabilities)
     return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+
+
+def _extract(source: Path, models: PipelineModels, spool: Path, progress: Progress) -> float:
+    """Features of a recording into a file; gives its frames per second."""
+    if isinstance(models.features, Keypoints):
+        pose = read_pose(source)
+        extract_pose_to_file(models.features, pose, spool, {}, progress)
+        return pose.fps
+    with open_frames(source) as frames:
+        extract_to_file(
+            models.features,
+            frames,
+            models.config,
+            spool,
+            {},
+            device=models.device,
+            progress=progress,
+        )
+        return frames.fps
 
 
 def predict_videos(

@@ -27,6 +27,7 @@ from pixelethogram.cached_features import read_features
 from pixelethogram.config import AugmentConfig, Config, FeaturesConfig, SequenceConfig, TrainConfig
 from pixelethogram.errors import InputError
 from pixelethogram.features.models.external import HEADS, ExternalConfig
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.features.train import predict_clips
 from pixelethogram.flow.models.generator import FlowGenerator
@@ -134,7 +135,7 @@ def plan_memory(training: Training, device: str) -> MemoryPlan | None:
 
     Returns:
         None where it cannot be known: for a network in a file, for one that computes by what its
-        numbers are, or without features.
+        numbers are, without features, or for keypoints, whose poses are the most of it.
     """
     stage = training.stage
     settings: TrainConfig = getattr(training.config, stage).train
@@ -259,6 +260,8 @@ def _features_steps(training: Training) -> list[Step]:
     """One for each phase that has steps."""
     config, settings = training.config, training.config.features
     length, size = config.flow.model.clip_length, (config.frames.height, config.frames.width)
+    if isinstance(settings.model, KeypointsConfig):
+        return []
     if isinstance(settings.model, ExternalConfig) and settings.model.source not in HEADS:
         return []
     flow = FlowGenerator(config.flow.model.build(), NO_COLORS, NO_COLORS)

@@ -34,7 +34,7 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.plots import plot_curves, plot_raster
 from pixelethogram.evaluation import Evaluation, evaluate
-from pixelethogram.features.extract import extract_to_file
+from pixelethogram.features.extract import extract_video
 from pixelethogram.features.train import load_features
 from pixelethogram.lineage import (
     PARENT,
@@ -182,16 +182,15 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
             "weights_sha256": run.results["weights_sha256"],
             "video_sha256": video.sha256,
         }
-        with video.open() as frames:
-            extract_to_file(
-                model,
-                frames,
-                run.config,
-                array_file(video.folder, "features", run.id),
-                about,
-                device=job.device,
-                progress=job.progress,
-            )
+        extract_video(
+            model,
+            video,
+            run.config,
+            array_file(video.folder, "features", run.id),
+            about,
+            device=job.device,
+            progress=job.progress,
+        )
     return len(missing)
 
 

@@ -16,6 +16,8 @@ from pixelethogram.cached_features import LeftOut, predict_unlearned, read_featu
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.evaluation import evaluate, plot_evaluation
+from pixelethogram.features.keypoints import KeypointsData, train_keypoints
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.train import (
     FeaturesData,
     load_features,
@@ -122,6 +124,8 @@ def _train_flow(job: Job, run: Run) -> Run:
 
 
 def _train_features(job: Job, run: Run) -> Run:
+    if isinstance(job.config.features.model, KeypointsConfig):
+        return _train_keypoints(job, run)
     if job.config.features.model.needs_flow:
         _check_same_frames(parent_of(job.project, run).config, job.config)
     videos, labels, spans = _labelled(job.project)
@@ -140,6 +144,19 @@ def _train_features(job: Job, run: Run) -> Run:
     )
     flow = load_flow_of(run, job.project)
     return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)
+
+
+def _train_keypoints(job: Job, run: Run) -> Run:
+    videos, labels, spans = _labelled(job.project)
+    number, seed = job.config.features.validation_frames, job.config.seed
+    data = KeypointsData(
+        [(video.read_pose(), each) for video, each in zip(videos, labels, strict=True)],
+        spans["train"],
+        stratified_frames(labels, spans["val"], number, seed),
+        job.project.behaviors,
+        job.project.exclusive,
+    )
+    return train_keypoints(run, data, job.config, device=job.device, progress=job.progress)
 
 
 def _train_sequence(job: Job, run: Run) -> Run:

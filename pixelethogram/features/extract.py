@@ -19,16 +19,41 @@ from torch import Tensor
 
 from pixelethogram.config import Config, FramesConfig
 from pixelethogram.errors import InputError
+from pixelethogram.features.keypoints import extract_pose_to_file
 from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import iterate_chunks
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.progress import Progress
+from pixelethogram.project import Video
 from pixelethogram.store import ArrayWriter
 from pixelethogram.training.device import choose_precision
 
 BLOCKS_AHEAD = 4  # decoded blocks that may wait for the networks
+
+
+def extract_video(
+    model: FeaturesNetwork | Keypoints,
+    video: Video,
+    config: Config,
+    path: Path,
+    attributes: Mapping[str, Any],
+    *,
+    device: str,
+    progress: Progress,
+) -> int:
+    """Features of a video of a project: of its frames, or of its pose where that is what counts.
+
+    The arguments are those of `extract_to_file`.
+    """
+    if isinstance(model, Keypoints):
+        return extract_pose_to_file(model, video.read_pose(), path, attributes, progress)
+    with video.open() as frames:
+        return extract_to_file(
+            model, frames, config, path, attributes, device=device, progress=progress
+        )
 
 
 def extract_to_file(

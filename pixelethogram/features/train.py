@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FeaturesConfig, TrainConfig
+from pixelethogram.features.keypoints import load_keypoints
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.external import External, ExternalConfig
+from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
@@ -76,6 +78,7 @@ def train_features(
         progress: Told of every step.
     """
     settings = config.features
+    assert not isinstance(settings.model, KeypointsConfig)  # see features.keypoints
     torch.manual_seed(config.seed)
     target = build_target(
         data.train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
@@ -115,10 +118,12 @@ def train_features(
     return run
 
 
-def load_features(run: Run, flow: nn.Module) -> FeaturesNetwork:
+def load_features(run: Run, flow: nn.Module) -> FeaturesNetwork | Keypoints:
     """The network of a finished run, in eval mode on the CPU."""
     zeros = (0.0, 0.0, 0.0)
     config = run.config
+    if isinstance(config.features.model, KeypointsConfig):
+        return load_keypoints(run)
     num_outputs = len(run.behaviors) + run.exclusive
     model = config.features.model.build(
         flow, num_outputs, zeros, zeros, clip_length=config.flow.model.clip_length
