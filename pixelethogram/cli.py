@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pixelethogram.commands import prediction, projects, reference, scores, training
+from pixelethogram.commands import exports, prediction, projects, reference, scores, training
 from pixelethogram.errors import PixelethogramError, explain_shortage
 
 CANCELLED = 130
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": training.extract,
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
+    "export": exports.export,
     "models": reference.models,
     "settings": reference.settings,
 }

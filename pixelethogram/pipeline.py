@@ -51,7 +51,7 @@ from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, Stage, find_runs, latest_run
 from pixelethogram.sequence.ensemble import drop_between_folds, folds_from_dict
 from pixelethogram.sequence.train import load_ensemble, load_sequence
-from pixelethogram.splits import solve_splits
+from pixelethogram.splits import Splits, solve_splits
 from pixelethogram.stages import Job, reload_stage, run_stage
 from pixelethogram.store import ArrayReader, ArrayWriter, array_file
 from pixelethogram.training.classifier import to_probabilities
@@ -221,9 +221,7 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
     """
     run = run or latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
-    splits = job.project.splits
-    if run.config.sequence.ensemble_folds > 1:
-        splits = drop_between_folds(splits, folds_from_dict(run.results["folds"]))
+    splits = judged_splits(job.project, run)
     judged = {segment.video for segments in splits.values() for segment in segments}
     ethograms = job.project.read_labels()
     labels = {name: ethograms[name].values for name in ethograms if name in judged}
@@ -254,6 +252,13 @@ def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
         )
         for name, probabilities in found.items()
     }
+
+
+def judged_splits(project: Project, run: Run) -> Splits:
+    """The parts of a project without what a sequence run cannot be judged on."""
+    if run.config.sequence.ensemble_folds == 1:
+        return project.splits
+    return drop_between_folds(project.splits, folds_from_dict(run.results["folds"]))
 
 
 def read_probabilities(video: Video, run: Run) -> np.ndarray:

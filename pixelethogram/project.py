@@ -273,8 +273,33 @@ def import_labels(
         InputError: It does not fit, or would replace other labels without `overwrite`.
     """
     ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
+    keep_labels(project, video, ethogram, path, overwrite=overwrite)
+    return ethogram
+
+
+def keep_labels(
+    project: Project, video: Video, ethogram: Ethogram, where: Path, *, overwrite: bool = False
+) -> None:
+    """Write labels that come from elsewhere as a video's labels.csv.
+
+    Args:
+        project: Of the video.
+        video: Whose labels they are.
+        ethogram: In the project's order of behaviors, one row per frame of the video.
+        where: They were read from, for messages.
+        overwrite: Replace other labels; the old ones are kept as labels.old.csv.
+
+    Raises:
+        InputError: They do not fit, or would replace other labels without `overwrite`.
+    """
+    if video.held_out:
+        raise InputError(
+            f"{video.name} is held out: it is predicted, and never scored in this project",
+            where=where,
+            do="compare an exported submission with the labels: pixelethogram evaluate --help",
+        )
     if project.exclusive:
-        _check_exclusive(ethogram, path)
+        _check_exclusive(ethogram, where)
     if not overwrite:
         _refuse_other_labels(project, video, ethogram)
     fresh = video.folder / "labels.new.csv"
@@ -282,7 +307,13 @@ def import_labels(
     if video.labels_path.exists() and video.labels_path.read_bytes() != fresh.read_bytes():
         video.labels_path.replace(video.folder / "labels.old.csv")
     fresh.replace(video.labels_path)
-    return ethogram
+
+
+def note(video: Video, facts: Mapping[str, Any]) -> Video:
+    """Add facts to video.yaml, e.g. its `rater`, or that it is `held_out`."""
+    if any(video.info.get(key) != value for key, value in facts.items()):
+        write_yaml(video.folder / "video.yaml", {**video.info, **facts})
+    return Video(video.folder)
 
 
 def _refuse_other_labels(project: Project, video: Video, new: Ethogram) -> None:

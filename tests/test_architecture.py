@@ -66,6 +66,7 @@ FLOORS = {
     "pipeline": 5,
     "inference": 5,
     "evaluation": 5,
+    "protocols": 5,
     "intake": 5,
     "overview": 5,
     "interop": 6,

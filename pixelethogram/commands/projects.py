@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pixelethogram.commands.options import (
     SourcesArgument,
 )
 from pixelethogram.commands.session import exit_partly, print_json
+from pixelethogram.errors import UsageError
 
 
 def demo(
@@ -79,22 +81,79 @@ def add(
     exit_partly(failed)
 
 
+class Source(str, Enum):
+    """What `import --from` takes."""
+
+    labels = "labels"
+    calms21 = "calms21"
+
+
+class Part(str, Enum):
+    """What `import --part` takes."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
 def import_(
     project: ProjectArgument,
-    labels: Annotated[Path, typer.Argument(help="CSV: frame,<behavior>,… with 1, 0 or -1.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV: frame,<behavior>,… with 1, 0 or -1; or see --from.")
+    ],
+    from_: Annotated[
+        Source,
+        typer.Option("--from", help="labels: CSV. calms21: .npy or .json of CalMS21, MABe 2021."),
+    ] = Source.labels,
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
+    task: Annotated[
+        int | None, typer.Option(help="calms21: 1, 2 or 3, to be checked.", min=1, max=3)
+    ] = None,
+    part: Annotated[
+        Part | None, typer.Option(help="calms21: part of the labelled sequences.")
+    ] = None,
 ) -> None:
-    """Check a labels file against its video and take it into the project."""
+    """Check files of labels, or of a challenge, and take them into the project."""
+    if from_ is Source.calms21:
+        _import_calms21(project, files, task, part, overwrite)
+    else:
+        _import_labels(project, files, video, overwrite)
+
+
+def _import_labels(project: Path, files: list[Path], video: str | None, overwrite: bool) -> None:
     from pixelethogram.intake import describe_labels, video_of_labels
     from pixelethogram.project import Project, import_labels
 
+    if video is not None and len(files) > 1:
+        raise UsageError("--video is for one file", do="import the files one by one")
     opened = Project(project)
-    target = opened.video(video or video_of_labels(labels))
-    ethogram = import_labels(opened, target, labels, overwrite=overwrite)
-    typer.echo(f"{target.name}: {describe_labels(ethogram)}")
+    for path in files:
+        target = opened.video(video or video_of_labels(path))
+        ethogram = import_labels(opened, target, path, overwrite=overwrite)
+        typer.echo(f"{target.name}: {describe_labels(ethogram)}")
+
+
+def _import_calms21(
+    project: Path, files: list[Path], task: int | None, part: Part | None, overwrite: bool
+) -> None:
+    from pixelethogram.interop.calms21 import import_calms21
+    from pixelethogram.terminal import build_console, build_progress
+
+    found = import_calms21(
+        project,
+        files,
+        task=task,
+        part=part.value if part else None,
+        overwrite=overwrite,
+        progress=build_progress(build_console()),
+    )
+    typer.echo(
+        f"{project}: {len(found.labelled)} sequences with labels, {len(found.held_out)} held out; "
+        f"behaviors: {', '.join(found.project.behaviors)}"
+    )
 
 
 def status(project: ProjectArgument, json: JsonOption = False) -> None:
