@@ -45,20 +45,26 @@ def read_pickled_npy(path: Path) -> Any:
             but arrays and containers; nothing of it has been run then.
     """
     try:
-        with path.open("rb") as file:
-            _, dtype = _read_header(file)
-            data = file.read() if dtype.hasobject else b""
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=path, do="check the path") from error
+    return load_pickled_npy(data, path)
+
+
+def load_pickled_npy(data: bytes, where: object) -> Any:
+    """The same, of what stands in such a file."""
+    file = io.BytesIO(data)
+    try:
+        _, dtype = _read_header(file)
     except ValueError as error:
-        raise InputError(f"not a .npy file: {error}", where=path, do="check the file") from error
+        raise InputError(f"not a .npy file: {error}", where=where, do="check the file") from error
     if not dtype.hasobject:
         raise InputError(
             f"the file holds an array of {dtype}, not a dict",
-            where=path,
+            where=where,
             do="give the file that holds the sequences by their names",
         )
-    return load_plain(data, path)
+    return load_plain(file.read(), where)
 
 
 def load_plain(data: bytes, where: object) -> Any:

@@ -22,7 +22,7 @@ from pixelethogram.pose.readers.calms21 import OTHER, Sequence21
 from pixelethogram.project import Project
 from pixelethogram.protocols import ProtocolScores, score_calms21
 from pixelethogram.runs import latest_run
-from pixelethogram.safe_npy import load_plain, read_pickled_npy
+from pixelethogram.safe_npy import load_pickled_npy, read_pickled_npy
 
 Answers = dict[tuple[str, str], np.ndarray]
 """Group ("" where there are none) and id -> (T,) whole numbers."""
@@ -41,7 +41,7 @@ def export_submission(project: Project, sample: Path, out: Path) -> int:
     vocabularies = vocabularies_of(project)
     answers = predict_answers(project, wanted, vocabularies, sample)
     data = to_bytes(answers)
-    check_submission(_parse(load_plain(data, out), out), wanted, vocabularies, out)
+    check_submission(_parse(load_pickled_npy(data, out), out), wanted, vocabularies, out)
     write_bytes(out, data)
     return len(answers)
 
