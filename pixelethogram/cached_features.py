@@ -106,7 +106,7 @@ def _open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
 
 def _refuse_other_origin(arrays: ArrayReader, video: Video, run: Run) -> None:
     origins = {
-        "video_sha256": (video.sha256, "of another recording"),
+        "video_sha256": (video.input_sha256(run.config.frames), "of another recording"),
         "weights_sha256": (run.results["weights_sha256"], "with other weights"),
     }
     for name, (expected, other) in origins.items():

@@ -14,6 +14,7 @@ from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.resnet import ResNet18Config
 from pixelethogram.flow.models import FlowModelConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
+from pixelethogram.pose.views import View
 from pixelethogram.sequence.models import SequenceModelConfig
 from pixelethogram.sequence.models.tgm import TGMConfig
 
@@ -52,6 +53,24 @@ class SplitConfig(Settings):
     """Length of a time block in frames; none chooses it from the length of the videos."""
 
 
+class DrawingConfig(Settings):
+    """How keypoints are drawn as frames."""
+
+    view: View = "composite"
+    """arena: the whole recording; dyad: the animals in the middle; ego: the first one in the middle
+    facing right; composite: arena above, ego of each animal below."""
+    max_gap_frames: int = Field(5, ge=0)
+    """Longest gap of a keypoint that a straight line bridges; in longer ones nothing is drawn."""
+    min_confidence: Fraction = 0.3
+    """Keypoints below this confidence count as missing."""
+    full_confidence: Fraction = 0.9
+    """Confidence from which on a keypoint is drawn in full; it fades down to `min_confidence`."""
+    body_pixels: OptionalFloat = Field(None, gt=0)
+    """Pixels of the recording from front to back, for size on the picture; none: its own median."""
+    instead_of_pixels: bool = False
+    """Draw also videos that have pixels, from the pose imported for them."""
+
+
 class FramesConfig(Settings):
     """How frames are read and resized."""
 
@@ -63,6 +82,8 @@ class FramesConfig(Settings):
     """Stretch to the size, or keep the aspect ratio and pad with grey."""
     spacing: int = Field(1, ge=1)
     """Frames from one frame of a clip to the next; more for slow animals and fast cameras."""
+    pose: DrawingConfig = DrawingConfig()
+    """Drawing of recordings that have keypoints and no pixels."""
 
 
 class AugmentConfig(Settings):

@@ -131,7 +131,7 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     inputs: dict[str, Any] = {
         "stage": stage,
         "parents": _parents(project, config, stage),
-        "videos": [video.sha256 for video in project.videos()],
+        "videos": [video.input_sha256(config.frames) for video in project.videos()],
         "splits": {
             part: [dataclasses.astuple(segment) for segment in segments]
             for part, segments in project.splits.items()

@@ -180,7 +180,7 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
         about = {
             "run": run.id,
             "weights_sha256": run.results["weights_sha256"],
-            "video_sha256": video.sha256,
+            "video_sha256": video.input_sha256(run.config.frames),
         }
         extract_video(
             model,

@@ -25,12 +25,15 @@ from typing import Any
 
 import numpy as np
 
+from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.frames.drawn_pose import DrawnPose, hash_drawing
 from pixelethogram.frames.frame_table import read_frame_table
+from pixelethogram.frames.proxy import proxy_path
 from pixelethogram.frames.source import FrameSource, hash_recording, open_frames
 from pixelethogram.pose.pose import Pose
-from pixelethogram.pose.pose_file import read_pose
+from pixelethogram.pose.pose_file import read_pose, read_pose_hash
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
@@ -122,8 +125,35 @@ class Video:
             do="put it back, or add it from where it is now: pixelethogram add PROJECT VIDEO",
         )
 
-    def open(self) -> FrameSource:
-        """Frame-exact access to the recording; the caller closes it."""
+    @property
+    def pose_sha256(self) -> str | None:
+        """Hash of the pose; None where there is none."""
+        return read_pose_hash(self.pose_path) if self.pose_path.exists() else None
+
+    def is_drawn(self, frames: FramesConfig) -> bool:
+        """True where networks see the drawn pose, by these settings."""
+        return self.is_pose or frames.pose.instead_of_pixels
+
+    def input_sha256(self, frames: FramesConfig) -> str:
+        """Hash of what networks see: of the pose where it is drawn, else of the recording."""
+        return (self.pose_sha256 or "none") if self.is_drawn(frames) else self.sha256
+
+    def proxy_path(self, frames: FramesConfig) -> Path:
+        """Proxy of the frames that networks see; other drawings have other proxies."""
+        look: str = frames.fit
+        if self.is_drawn(frames):
+            look = f"pose-{hash_drawing(frames.pose, self.input_sha256(frames))}"
+        return proxy_path(self.folder, frames.height, frames.width, look)
+
+    def open(self, frames: FramesConfig | None = None) -> FrameSource:
+        """Frame-exact access to the recording; the caller closes it.
+
+        Args:
+            frames: Settings by which a pose is drawn; None draws by the defaults.
+        """
+        frames = frames or FramesConfig()
+        if self.is_drawn(frames):
+            return DrawnPose(self.read_pose(), frames.pose, frames.height, frames.width)
         table_path = self.folder / "frame_table.npz"
         table = read_frame_table(table_path) if table_path.exists() else None
         return open_frames(self.source, table)

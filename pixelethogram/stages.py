@@ -27,7 +27,7 @@ from pixelethogram.features.train import (
 )
 from pixelethogram.flow.train import FlowData, load_flow, sample_clip_frames, train_flow
 from pixelethogram.frames.clips import ClipDataset
-from pixelethogram.frames.proxy import ProxyFile, build_proxy, proxy_path
+from pixelethogram.frames.proxy import ProxyFile, build_proxy
 from pixelethogram.frames.statistics import Statistics, pool_statistics
 from pixelethogram.lineage import list_differences, load_flow_of, parent_of
 from pixelethogram.progress import Progress
@@ -90,12 +90,12 @@ def reload_stage(job: Job, run: Run) -> None:
 def prepare_proxies(job: Job, videos: Sequence[Video]) -> list[Path]:
     """Proxy of each video at the training size; missing ones are made now."""
     frames = job.config.frames
-    paths = [proxy_path(video.folder, frames.height, frames.width, frames.fit) for video in videos]
+    paths = [video.proxy_path(frames) for video in videos]
     for video, path in zip(videos, paths, strict=True):
         if path.exists():
             continue
         job.progress.start(f"proxy of {video.name}", video.num_frames)
-        with video.open() as source:
+        with video.open(frames) as source:
             build_proxy(source, path, frames.height, frames.width, frames.fit, job.progress)
         job.progress.finish()
     return paths

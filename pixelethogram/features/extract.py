@@ -50,7 +50,7 @@ def extract_video(
     """
     if isinstance(model, Keypoints):
         return extract_pose_to_file(model, video.read_pose(), path, attributes, progress)
-    with video.open() as frames:
+    with video.open(config.frames) as frames:
         return extract_to_file(
             model, frames, config, path, attributes, device=device, progress=progress
         )

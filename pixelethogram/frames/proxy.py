@@ -40,9 +40,9 @@ RAW, MAGICYUV = "raw", "magicyuv"
 PIX_FMT = "gbrp"
 
 
-def proxy_path(folder: Path, height: int, width: int, fit: str) -> Path:
-    """The .npz of a video's proxy of this size."""
-    return folder / "proxy" / f"{height}x{width}_{fit}.npz"
+def proxy_path(folder: Path, height: int, width: int, look: str) -> Path:
+    """The .npz of a video's proxy of this size; `look` says how frames were fitted or drawn."""
+    return folder / "proxy" / f"{height}x{width}_{look}.npz"
 
 
 def build_proxy(

@@ -41,6 +41,11 @@ class Skeleton:
         place = {name: index for index, name in enumerate(self.keypoints)}
         return tuple(place.get(other_side(name), place[name]) for name in self.keypoints)
 
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """For every keypoint 1 if its name says left, -1 for right, 0 if it says neither."""
+        return tuple(_find_side(name)[0] for name in self.keypoints)
+
 
 def other_side(name: str) -> str:
     """`left ear` -> `right ear`, `earL` -> `earR`, `nose` -> `nose`.
@@ -48,13 +53,18 @@ def other_side(name: str) -> str:
     A single letter counts only as a word of its own (`l_ear`, `ear.R`), or as a capital at the end
     after a small letter (`earL`; `Rear` is left alone).
     """
+    return _find_side(name)[1]
+
+
+def _find_side(name: str) -> tuple[int, str]:
+    """1 for left, -1 for right, 0 for neither, and the name on the other side."""
     for one, other in SIDES:
-        for here, there in ((one, other), (other, one)):
+        for sign, here, there in ((1, one, other), (-1, other, one)):
             pattern = rf"(?<![A-Za-z]){here}(?![A-Za-z])"
             if len(here) == 1 and here.isupper():
                 pattern += rf"|(?<=[a-z]){here}(?![A-Za-z])"
             if len(here) > 1:
                 pattern = here
             if re.search(pattern, name):
-                return re.sub(pattern, there, name, count=1)
-    return name
+                return sign, re.sub(pattern, there, name, count=1)
+    return 0, name

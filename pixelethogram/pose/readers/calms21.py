@@ -26,6 +26,7 @@ import numpy as np
 from pixelethogram.errors import InputError
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
+from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.safe_npy import is_pickled_npy, read_pickled_npy
 
 logger = logging.getLogger(__name__)
@@ -83,8 +84,8 @@ def can_read(path: Path) -> bool:
         return JSON_START.match(file.read(4096).decode("utf-8", "replace")) is not None
 
 
-def read(path: Path) -> Iterator[tuple[str, Pose]]:
-    """Name and pose of every sequence; see `read_sequences`."""
+def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
+    """Name and pose of every sequence; see `read_sequences`. All are of one camera, known here."""
     for each in read_sequences(path):
         yield each.name, each.pose
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
+from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.pose.readers.calms21 import (
     SKELETON,
     can_read,
@@ -86,7 +87,7 @@ def test_both_layouts_give_the_same_sequences(
 
 def test_names_are_those_of_folders(tmp_path: Path) -> None:
     path = save(release(), tmp_path / "train.npy")
-    names = [name for name, _ in read(path)]
+    names = [name for name, _ in read(path, Facts())]
     assert names[0] == "task1_train_mouse000_task1_annotator1"
     assert read_sequences(path)[0].id == "task1/train/mouse000_task1_annotator1"
 

@@ -1,0 +1,98 @@
+"""DrawnPose: the frames of a recording that has keypoints and no pixels, drawn when asked for.
+
+What a frame shows depends on that frame alone, never on the clip it is part of
+(docs/decisions/0009-drawn-poses.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from pixelethogram.config import DrawingConfig
+from pixelethogram.pose.drawing import Scene, draw_frame
+from pixelethogram.pose.gaps import drop_unsure, fill_gaps
+from pixelethogram.pose.location import measure_body
+from pixelethogram.pose.look import build_look
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.views import view_transforms
+
+DRAWING = "drawing 1"  # to be counted up when the same settings draw other pictures
+
+
+class DrawnPose:
+    """Drawn frames of one recording.
+
+    Args:
+        pose: As it was read; gaps are bridged here.
+        settings: How to draw.
+        height: Of the frames, pixels.
+        width: Of the frames, pixels.
+    """
+
+    def __init__(self, pose: Pose, settings: DrawingConfig, height: int, width: int) -> None:
+        pose = fill_gaps(drop_unsure(pose, settings.min_confidence), settings.max_gap_frames)
+        body = settings.body_pixels or measure_body(pose)
+        look = build_look(pose.skeleton, len(pose.individuals))
+        self.num_frames, self.fps = pose.num_frames, pose.fps
+        self.height, self.width = height, width
+        self._points = pose.positions
+        self._opacity = fade(pose.confidence, settings.min_confidence, settings.full_confidence)
+        self._scene = Scene(pose.skeleton, look, pose.height, pose.width, body)
+        self._panels = view_transforms(pose, settings.view, height, width, body)
+
+    def __enter__(self) -> DrawnPose:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def scan(self) -> None:
+        """Nothing to find out: the pose says how many frames there are."""
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Frames (n, H, W, 3) uint8 in the order asked for.
+
+        Raises:
+            IndexError: An index outside the recording.
+        """
+        frames = np.empty((len(indices), self.height, self.width, 3), np.uint8)
+        for place, frame in enumerate(indices):
+            frames[place] = self._draw(frame)
+        return frames
+
+    def iterate(self) -> Iterator[np.ndarray]:
+        """All frames in order."""
+        return map(self._draw, range(self.num_frames))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _draw(self, frame: int) -> np.ndarray:
+        if not 0 <= frame < self.num_frames:
+            raise IndexError(f"the pose has {self.num_frames} frames, not {frame}")
+        points, opacity = self._points[frame], self._opacity[frame]
+        size = (self.height, self.width)
+        picture = draw_frame(self._scene, self._panels, frame, points, opacity, size)
+        return (picture * 255 + 0.5).astype(np.uint8)
+
+
+def fade(confidence: np.ndarray, none: float, full: float) -> np.ndarray:
+    """Opacity in 0…1 of points with this confidence: 0 up to `none`, 1 from `full` on."""
+    if full <= none:
+        return (confidence >= full).astype(np.float32)
+    return ((confidence - none) / (full - none)).clip(0, 1).astype(np.float32)
+
+
+def hash_drawing(settings: DrawingConfig, pose_sha256: str) -> str:
+    """Short name of the frames that these settings draw of a pose."""
+    text = f"{DRAWING} {settings.model_dump_json()} {pose_sha256}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
