@@ -166,7 +166,9 @@ def test_an_ensemble_has_the_heads_of_its_members(tmp_path: Path) -> None:
     stage = stage.model_copy(update={"train": stage.train.model_copy(update=short)})
     config = Config(sequence=stage)
     data = [
-        SequenceData(generous_and_strict(n, raters), generous_and_strict(9, raters), ("a",), False, raters)
+        SequenceData(
+            generous_and_strict(n, raters), generous_and_strict(9, raters), ("a",), False, raters
+        )
         for n in range(2)
     ]
     run = begin(tmp_path, config)
