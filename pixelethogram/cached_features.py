@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.project import Video
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.heads import choose_head
@@ -109,6 +110,8 @@ def _refuse_other_origin(arrays: ArrayReader, video: Video, run: Run) -> None:
         "video_sha256": (video.input_sha256(run.config.frames), "of another recording"),
         "weights_sha256": (run.results["weights_sha256"], "with other weights"),
     }
+    if isinstance(run.config.features.model, KeypointsConfig):
+        origins["pose_sha256"] = (video.pose_sha256 or "none", "of another pose")
     for name, (expected, other) in origins.items():
         if arrays.attribute(name) != expected:
             raise InputError(

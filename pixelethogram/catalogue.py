@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
-from pixelethogram.features.models import FeaturesModelConfig
+from pixelethogram.features.models import POSE_MODELS, FeaturesModelConfig
 from pixelethogram.features.models.external import ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
@@ -67,7 +67,7 @@ def list_networks() -> list[Network]:
         return [
             *(_describe_flow(config()) for config in FLOW_MODELS.values()),
             *(_describe_features(config()) for config in FEATURES_MODELS.values()),
-            _describe_keypoints(KeypointsConfig()),
+            *(_describe_keypoints(config()) for config in POSE_MODELS.values()),
             *(_describe_sequence(config()) for config in SEQUENCE_MODELS.values()),
         ]
 

@@ -14,7 +14,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pixelethogram.commands import exports, prediction, projects, reference, scores, training
+from pixelethogram.commands import (
+    exports,
+    poses,
+    prediction,
+    projects,
+    reference,
+    scores,
+    training,
+)
 from pixelethogram.errors import PixelethogramError, explain_shortage
 
 CANCELLED = 130
@@ -25,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "add": projects.add,
     "import": projects.import_,
     "status": projects.status,
+    "draw": poses.draw,
     "train": training.train,
     "extract": training.extract,
     "predict": prediction.predict,

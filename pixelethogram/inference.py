@@ -21,7 +21,7 @@ from torch import nn
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config
-from pixelethogram.errors import InputError
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
@@ -31,9 +31,10 @@ from pixelethogram.features.keypoints import extract_pose_to_file
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
+from pixelethogram.frames.pose_files import holds_pose, read_one_pose
 from pixelethogram.frames.source import find_recordings, hash_recording, open_frames
 from pixelethogram.lineage import load_flow_of
-from pixelethogram.pose.pose_file import read_pose
+from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.heads import choose_head
@@ -122,15 +123,19 @@ def find_sequence_run(path: Path) -> Run:
 
 
 def predict_video(
-    source: Path, models: PipelineModels, output: Path, progress: Progress
+    source: Path,
+    models: PipelineModels,
+    output: Path,
+    progress: Progress,
+    facts: Facts | None = None,
 ) -> tuple[Ethogram, np.ndarray]:
-    """The whole product: pixels in, ethogram and probabilities (T, K) out.
+    """The whole product: pixels or a pose in, ethogram and probabilities (T, K) out.
 
     Memory does not grow with the length of the video: features pass through a file beside `output`.
     """
     spool = output.with_name(f".{output.name}.features.h5")
     try:
-        fps = _extract(source, models, spool, progress)
+        fps = _extract(source, models, spool, progress, facts or Facts())
         with ArrayReader(spool) as features:
             probabilities = predict_probabilities(
                 models.sequence,  # type: ignore[arg-type]
@@ -144,13 +149,15 @@ def predict_video(
     return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
 
 
-def _extract(source: Path, models: PipelineModels, spool: Path, progress: Progress) -> float:
+def _extract(
+    source: Path, models: PipelineModels, spool: Path, progress: Progress, facts: Facts
+) -> float:
     """Features of a recording into a file; gives its frames per second."""
     if isinstance(models.features, Keypoints):
-        pose = read_pose(source)
+        pose = read_one_pose(source, facts)
         extract_pose_to_file(models.features, pose, spool, {}, progress)
         return pose.fps
-    with open_frames(source) as frames:
+    with open_frames(source, settings=models.config.frames, facts=facts) as frames:
         extract_to_file(
             models.features,
             frames,
@@ -170,6 +177,7 @@ def predict_videos(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    facts: Facts | None = None,
 ) -> list[VideoResult]:
     """Ethograms of many recordings.
 
@@ -179,6 +187,7 @@ def predict_videos(
         output: Folder for the results; None puts `ethograms/` beside each recording.
         overwrite: Predict again what is done.
         progress: Told of every frame.
+        facts: Size and rate of the recordings, where pose files and videos beside do not say.
 
     Returns:
         One result per recording, failed ones included.
@@ -190,7 +199,7 @@ def predict_videos(
     results = []
     for number, (source, relative) in enumerate(recordings, start=1):
         folder = (output / relative) if output else (source.parent / OUTPUT_FOLDER)
-        result = _predict_one(source, models, folder, overwrite, progress)
+        result = _predict_one(source, models, folder, overwrite, progress, facts)
         results.append(result)
         progress.message(f"[{number}/{len(recordings)}] {source.name}: {_describe(result)}")
     return results
@@ -223,19 +232,25 @@ def summary_rows(results: Iterable[VideoResult], behaviors: Sequence[str]) -> li
 
 
 def _predict_one(
-    source: Path, models: PipelineModels, folder: Path, overwrite: bool, progress: Progress
+    source: Path,
+    models: PipelineModels,
+    folder: Path,
+    overwrite: bool,
+    progress: Progress,
+    facts: Facts | None,
 ) -> VideoResult:
     stamp = folder / f"{source.name}.json"
     try:
+        _refuse_undrawn(source, models.config)
         sha256 = hash_recording(source)
         if not overwrite and (done := _read_stamp(stamp, sha256, models.run, source)):
             return done
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        ethogram, probabilities = predict_video(source, models, stamp, progress)
+        ethogram, probabilities = predict_video(source, models, stamp, progress, facts)
         seconds = time.monotonic() - started
         ethogram_csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         logger.info("%s failed: %s", source, error)
         return VideoResult(source, "failed", error=str(error))
     share = dict(zip(models.behaviors, ethogram.values.mean(axis=0).tolist(), strict=True))
@@ -251,6 +266,16 @@ def _predict_one(
     }
     write_bytes(stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
     return VideoResult(source, "done", len(ethogram.values), seconds, ethogram_csv, share)
+
+
+def _refuse_undrawn(source: Path, config: Config) -> None:
+    if config.frames.pose.instead_of_pixels and not holds_pose(source):
+        raise InputError(
+            "these networks were trained on drawn poses, and this is a recording of pixels",
+            where=source,
+            why="frames.pose.instead_of_pixels was set in training",
+            do="give the pose file of the recording instead",
+        )
 
 
 def _write_outputs(

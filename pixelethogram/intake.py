@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pixelethogram.errors import InputError
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram
+from pixelethogram.frames.pose_files import holds_pose, read_pose_recordings
 from pixelethogram.frames.source import find_recordings
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video, import_labels
-from pixelethogram.recordings import add_video
+from pixelethogram.recordings import add_pose, add_video, attach_pose
 
 LABELS_SUFFIX = ".labels.csv"
 
@@ -22,6 +25,7 @@ def add_recordings(
     copy: bool,
     overwrite: bool,
     progress: Progress,
+    facts: Facts | None = None,
 ) -> list[Path]:
     """Add every recording in files and folders, with the labels that lie beside it.
 
@@ -33,6 +37,7 @@ def add_recordings(
         copy: Copy instead of linking.
         overwrite: Replace labels that are there already.
         progress: Told a line per recording.
+        facts: Size and rate of the recordings, where pose files and videos beside do not say.
 
     Returns:
         Recordings that failed.
@@ -41,8 +46,9 @@ def add_recordings(
     failed = []
     for source, _ in find_recordings(sources):
         try:
-            progress.message(_add_one(project, source, copy, overwrite))
-        except InputError as error:
+            for line in _add_one(project, source, copy, overwrite, facts or Facts()):
+                progress.message(line)
+        except (InputError, UsageError) as error:
             failed.append(source)
             progress.message(f"{source.name}: {error}")
     return failed
@@ -61,12 +67,60 @@ def describe_labels(ethogram: Ethogram) -> str:
     return f"{scored} of {len(ethogram.values)} frames scored; frames present: {each}"
 
 
-def _add_one(project: Project, source: Path, copy: bool, overwrite: bool) -> str:
+def import_pose(video: Video, path: Path, facts: Facts, *, overwrite: bool = False) -> str:
+    """Take a pose file into a video with pixels, whose size and rate count; says what it holds.
+
+    Raises:
+        InputError: It holds several recordings, or another number of frames.
+    """
+    own = Facts(video.fps, int(video.info["height"]), int(video.info["width"]))
+    recordings = list(read_pose_recordings(path, facts.or_else(own)))
+    if len(recordings) != 1:
+        raise InputError(f"the file holds {len(recordings)} recordings, expected one", where=path)
+    ((_, pose),) = recordings
+    attach_pose(video, pose, path, overwrite=overwrite)
+    return _describe_pose(pose)
+
+
+def _add_one(
+    project: Project, source: Path, copy: bool, overwrite: bool, facts: Facts
+) -> Iterator[str]:
     source = source.resolve()  # "." has no name
+    if holds_pose(source):
+        for name, pose in read_pose_recordings(source, facts):
+            yield _add_one_pose(project, source, name, pose, overwrite)
+        return
     video, is_new = add_video(project, source, copy=copy)
-    lines = [f"{video.name}: {_describe_video(video)}" + ("" if is_new else " (was there already)")]
     name = source.name if source.is_dir() else source.stem
-    labels = source.with_name(name + LABELS_SUFFIX)
+    yield _describe_added(project, video, is_new, source.with_name(name), overwrite)
+
+
+def _add_one_pose(project: Project, source: Path, name: str, pose: Pose, overwrite: bool) -> str:
+    known = {video.name for video in project.videos()}
+    video = add_pose(project, name, pose, source)
+    text = _describe_added(
+        project, video, video.name not in known, source.with_name(video.name), overwrite
+    )
+    return f"{text}\n  {_describe_pose(pose)}"
+
+
+def _describe_pose(pose: Pose) -> str:
+    """One line: animals, keypoints, how many are missing."""
+    animals = ", ".join(pose.individuals)
+    names, skeleton = pose.skeleton.keypoints, pose.skeleton
+    return (
+        f"pose: {len(pose.individuals)} x {len(names)} keypoints ({animals}), "
+        f"{pose.missing.mean():.1%} missing, front is {names[skeleton.front]}, "
+        f"back is {names[skeleton.back]}"
+    )
+
+
+def _describe_added(
+    project: Project, video: Video, is_new: bool, bare: Path, overwrite: bool
+) -> str:
+    """What was added, and its labels if they lie beside it; `bare` is its path without suffix."""
+    lines = [f"{video.name}: {_describe_video(video)}" + ("" if is_new else " (was there already)")]
+    labels = bare.with_name(bare.name + LABELS_SUFFIX)
     if labels.is_file():
         ethogram = import_labels(project, video, labels, overwrite=overwrite)
         lines.append(f"  labels: {describe_labels(ethogram)}")

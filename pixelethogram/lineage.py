@@ -19,7 +19,6 @@ from pixelethogram.download import hash_file
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.train import load_flow
-from pixelethogram.pose.pose_file import read_pose_hash
 from pixelethogram.project import NOBODY, Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
 from pixelethogram.start_weights.load import FULL_LIST
@@ -151,8 +150,7 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
             inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
     inputs["settings"] = {name: settings[name] for name in sections}
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
-        poses = [video.pose_path for video in project.videos()]
-        inputs["poses"] = [read_pose_hash(path) if path.exists() else "none" for path in poses]
+        inputs["poses"] = [video.pose_sha256 for video in project.videos()]
     if given := _given_files(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -363,6 +363,8 @@ def _draw_curves(run: Run) -> None:
 
 
 def _planned_steps(config: Config, stage: Stage) -> list[int]:
+    if stage == "features" and config.features.model.name == "keypoints":
+        return [config.features.phases.spatial]
     if stage == "features":
         return list(config.features.phases.model_dump().values())
     return [getattr(config, stage).train.steps]

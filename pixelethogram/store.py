@@ -2,7 +2,8 @@
 
 ::
 
-    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames
+    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames;
+                          of keypoints pose_sha256 in place of the last two
         features          (T, D) float16, chunks of 256 frames
         logits            (T, O) float32, the features stage's own opinion, without temporal context
         spatial_logits, flow_logits  (T, O) float32, each stream's

@@ -10,14 +10,12 @@ one frame shows and motion does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
-import av
 import numpy as np
-from av.codec.codec import UnknownCodecError
 from scipy.ndimage import gaussian_filter
+
+from pixelethogram.frames.video_writer import write_video
 
 TOY_BEHAVIORS = ("left", "right", "still", "striped")
 """Columns of the labels: exactly one of the first three is 1, the last is independent of them."""
@@ -27,12 +25,6 @@ STEPS = (-1, 1, 0)
 
 MIN_BOUT_FRAMES, MAX_BOUT_FRAMES = 10, 40
 """Length of a bout, both included; only the last bout of a video may be cut shorter."""
-
-ENCODERS: dict[Literal["libx264", "mpeg4"], dict[str, object]] = {
-    "libx264": {"crf": "10", "preset": "fast"},
-    "mpeg4": {"qmin": "1", "qmax": "3"},
-}
-"""Settings of high quality for the encoders that an ffmpeg may have, the better one first."""
 
 BLUE = np.array([40.0, 60.0, 150.0])
 BROWN = np.array([1.0, 0.85, 0.6])
@@ -137,37 +129,6 @@ def toy_bouts(generator: np.random.Generator, num_frames: int, states: Sequence[
         lengths = generator.integers(MIN_BOUT_FRAMES, MAX_BOUT_FRAMES + 1, len(turns))
         drawn += np.repeat(turns, lengths).tolist()
     return np.array(drawn[:num_frames])
-
-
-def write_video(frames: np.ndarray, path: Path, fps: float) -> None:
-    """Write frames as H.264 of high quality, or MPEG-4 where this ffmpeg cannot write H.264.
-
-    Args:
-        frames: (T, H, W, 3) uint8, even height and width.
-        path: Video file; it is renamed into place when complete.
-        fps: Frames per second.
-    """
-    encoder = _encoder()
-    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
-    with av.open(str(unfinished), "w") as container:
-        stream = container.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = ENCODERS[encoder]
-        stream.thread_count = 1
-        for pixels in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    unfinished.replace(path)
-
-
-def _encoder() -> Literal["libx264", "mpeg4"]:
-    """Name of the best encoder this ffmpeg has."""
-    try:
-        av.Codec("libx264", "w")
-    except UnknownCodecError:
-        return "mpeg4"
-    return "libx264"
 
 
 def _paint_coats(generator: np.random.Generator, side: int) -> np.ndarray:

@@ -8,10 +8,15 @@ from torch import nn
 
 from pixelethogram.catalogue import COLUMNS, UNKNOWN, Network, list_networks, shorten
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
+from pixelethogram.features.models import POSE_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 
-TABLES = {"flow": FLOW_MODELS, "features": FEATURES_MODELS, "sequence": SEQUENCE_MODELS}
+TABLES = {
+    "flow": FLOW_MODELS,
+    "features": {**FEATURES_MODELS, **POSE_MODELS},
+    "sequence": SEQUENCE_MODELS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,7 @@ def test_a_network_from_a_file_has_no_numbers_of_its_own(networks: dict[str, Net
     external = networks["external"]
     assert (external.parameters, external.multiply_adds) == (None, None)
     assert external.to_row().count(UNKNOWN) == 2
+    assert networks["keypoints"].frames == 121  # ± 60
 
 
 def test_every_network_says_where_it_is_from(networks: dict[str, Network]) -> None:

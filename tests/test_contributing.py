@@ -18,7 +18,8 @@ from pixelethogram import catalogue
 from pixelethogram.config_layers import load_config
 
 print(pixelethogram.__file__)
-for table in (catalogue.FLOW_MODELS, catalogue.FEATURES_MODELS, catalogue.SEQUENCE_MODELS):
+tables = (catalogue.FLOW_MODELS, catalogue.FEATURES_MODELS, catalogue.SEQUENCE_MODELS)
+for table in (*tables, catalogue.POSE_MODELS):
     for name in {*table} - {"average"}:  # the others take their time
         del table[name]
 (network,) = catalogue.list_networks()

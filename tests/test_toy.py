@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import av
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier
@@ -30,11 +27,6 @@ def measured_steps(frames: np.ndarray) -> np.ndarray:
     shifts = np.arange(-6, 7)
     overlap = [(profile[:-1] * np.roll(profile[1:], -shift, axis=1)).sum(1) for shift in shifts]
     return shifts[np.argmax(overlap, axis=0)]
-
-
-def read_video(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([image.to_ndarray(format="rgb24") for image in container.decode(video=0)])
 
 
 def single_frame_facts(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,31 +132,3 @@ def test_equal_seeds_give_equal_worlds_and_others_do_not() -> None:
 def test_an_impossible_size_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=str(size)):
         toy.toy_frames(0, 10, size)
-
-
-def test_the_chosen_encoder_exists() -> None:
-    assert av.Codec(toy._encoder(), "w").is_encoder
-
-
-@pytest.mark.parametrize("encoder", toy.ENCODERS)
-def test_the_video_on_disk_shows_the_painted_frames(
-    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if encoder != toy._encoder() and encoder != "mpeg4":
-        pytest.skip(f"this ffmpeg has no {encoder} encoder")
-    monkeypatch.setattr(toy, "_encoder", lambda: encoder)
-    path = tmp_path / "a toy.mp4"
-    labels = toy.make_toy_video(path, seed=1, num_frames=90, size=SIZE, fps=25.0)
-    painted, true_labels = toy.toy_frames(1, 90, SIZE)
-    frames = read_video(path)
-    assert np.array_equal(labels, true_labels)
-    assert frames.shape == painted.shape
-    assert np.abs(frames.astype(int) - painted).mean() < 5
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].average_rate == 25
-
-
-def test_an_interrupted_video_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Expected numpy array"):
-        toy.write_video(np.zeros((3, SIZE, SIZE)), tmp_path / "toy.mp4", 30.0)
-    assert not (tmp_path / "toy.mp4").exists()

@@ -22,11 +22,12 @@ import numpy as np
 
 from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.frames.video_writer import write_video
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings
 from pixelethogram.pipeline import Job, train_all
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import create_project
-from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video, toy_frames, write_video
+from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video, toy_frames
 
 FPS = 30.0
 MAX_GROWTH = 1.10

@@ -3,13 +3,13 @@
     python tools/measure_pose.py make ../shared/data/rat_ri OUT --folds 5
     python tools/measure_pose.py score OUT --input keypoints --models linear,tgm,mstcn2 --seeds 3
     python tools/measure_pose.py table OUT [--mean "NAME,NAME"]
-    python tools/measure_pose.py ladder OUT
+    python tools/measure_pose.py ladder OUT --classifier boosting
 
 `make` writes OUT/fold_0 … fold_4, complete projects of the same videos: fold k is the test part of
 project k, the fold after it val, the others train. `score` trains features and sequence models in
 every project and keeps the probabilities of the test videos in OUT/predictions. `table` judges all
-test frames of all folds together, behaviors and groups of them. `ladder` is gradient boosting of
-scikit-learn on the same features and folds.
+test frames of all folds together, behaviors and groups of them. `ladder` is gradient boosting or
+logistic regression of scikit-learn on the same columns and folds.
 
 Three kinds of thresholds stand side by side: "val" are what the project itself chose, on the val
 fold; "crossed" come from the predictions on the other folds; "best" are the best for the very
@@ -24,15 +24,21 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from pixelethogram.cached_features import predict_cached, read_features
+from pixelethogram.cached_features import predict_cached
 from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.thresholds import choose_thresholds
+from pixelethogram.features.models.keypoints import LIMIT, KeypointsConfig
 from pixelethogram.lineage import find_up_to_date, needed_stages, start_stage
 from pixelethogram.pipeline import extract_project, train_stage
 from pixelethogram.pose.pose import Pose
@@ -52,11 +58,10 @@ GROUPS = {
 }
 INPUTS = {
     "keypoints": ["features.model.name=keypoints"],
-    "drawn, learned flow": [],
-    "drawn, pose flow": ["flow.model.name=pose"],
+    "drawn": ["frames.height=64", "frames.width=96", "features.augment.color_probability=0"],
 }
 MISSING = -32768
-EVERY = 4  # frames of a video per judged or boosted one where that saves time
+EVERY = 8  # frames of a video per frame that scikit-learn learns from and is judged on
 
 
 def main() -> None:
@@ -93,7 +98,8 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     ladder = commands.add_parser("ladder")
     ladder.add_argument("out", type=Path)
-    ladder.add_argument("--folds", type=int)
+    ladder.add_argument("--classifier", choices=["logistic", "boosting"], default="boosting")
+    ladder.add_argument("--every", type=int, default=EVERY, help="take only every so many frames")
     return parser.parse_args(words)
 
 
@@ -218,50 +224,60 @@ def predict_test(job: Job, config: Config, target: Path) -> None:
 
 
 def run_ladder(arguments: argparse.Namespace) -> None:
-    """Gradient boosting of scikit-learn on the features of the keypoints run of every project."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    for folder in sorted(arguments.out.glob("fold_*"))[: arguments.folds]:
-        target = arguments.out / "predictions" / "boosting" / f"{folder.name}_seed_0.npz"
+    """scikit-learn on the same columns and folds; learns from train and val, has no thresholds."""
+    folders = sorted(arguments.out.glob("fold_*"))
+    rows = read_rows(Project(folders[0]), arguments.every)
+    for folder in folders:
+        target = arguments.out / "predictions" / arguments.classifier / f"{folder.name}_seed_0.npz"
         if target.exists():
             continue
-        project = Project(folder)
-        rows = {part: read_rows(project, part, 2 * EVERY) for part in ("train", "val")}
-        features = np.concatenate([rows["train"][0], rows["val"][0]])
-        labels = np.concatenate([rows["train"][1], rows["val"][1]])
-        judged, truth = read_rows(project, "test", EVERY)
-        columns = []
-        for behavior in range(labels.shape[1]):
-            booster = HistGradientBoostingClassifier(
-                learning_rate=0.07,
-                max_iter=120,
-                max_leaf_nodes=15,
-                min_samples_leaf=40,
-                l2_regularization=1.0,
-                max_features=0.2,
-                early_stopping=False,
-                random_state=0,
-            )
-            booster.fit(features, labels[:, behavior])
-            columns.append(booster.predict_proba(judged)[:, 1])
-        probabilities = np.stack(columns, axis=1)
+        began = time.perf_counter()
+        test = [each.video for each in Project(folder).splits["test"]]
+        learned = [rows[name] for name in rows if name not in test]
+        features = np.concatenate([each for each, _ in learned])
+        labels = np.concatenate([each for _, each in learned])
+        judged = np.concatenate([rows[name][0] for name in test])
+        truth = np.concatenate([rows[name][1] for name in test])
+        probabilities = np.stack(
+            [
+                build_classifier(arguments.classifier)
+                .fit(features, labels[:, behavior])
+                .predict_proba(judged)[:, 1]
+                for behavior in range(labels.shape[1])
+            ],
+            axis=1,
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         present = probabilities > 0.5
         np.savez_compressed(target, probabilities=probabilities, labels=truth, present=present)
-        print(f"{target}", flush=True)
+        print(f"{target}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def read_rows(project: Project, part: str, every: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and labels of every so many scored frames of a part."""
-    run = latest_run(project.runs, "features")
-    labels = project.read_labels()
-    features, truth = [], []
-    for segment in project.splits[part]:
-        values = labels[segment.video].values
-        scored = np.flatnonzero((values >= 0).all(axis=1))[::every]
-        features.append(read_features(project.video(segment.video), run, "features")[scored])
-        truth.append(values[scored])
-    return np.concatenate(features).astype(np.float32), np.concatenate(truth)
+def build_classifier(name: str) -> Any:
+    """Logistic regression on z-scored columns, or boosting, which takes gaps as they are."""
+    if name == "logistic":
+        scale = FunctionTransformer(lambda columns: np.nan_to_num(columns).clip(-LIMIT, LIMIT))
+        return make_pipeline(StandardScaler(), scale, LogisticRegression(C=0.003, max_iter=60))
+    return HistGradientBoostingClassifier(
+        learning_rate=0.07,
+        max_iter=120,
+        max_leaf_nodes=15,
+        min_samples_leaf=40,
+        l2_regularization=1.0,
+        max_features=0.2,
+        early_stopping=False,
+        random_state=0,
+    )
+
+
+def read_rows(project: Project, every: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Columns and labels of every so many scored frames of each video."""
+    rows = {}
+    for name, ethogram in project.read_labels().items():
+        columns = KeypointsConfig().describe(project.video(name).read_pose()).values
+        scored = np.flatnonzero((ethogram.values >= 0).all(axis=1))[::every]
+        rows[name] = (columns[scored], ethogram.values[scored])
+    return rows
 
 
 def print_table(arguments: argparse.Namespace) -> None:
@@ -295,12 +311,15 @@ def read_predictions(folder: Path) -> list[list[Fold]]:
 def average(rows: Sequence[list[list[Fold]]]) -> list[list[Fold]]:
     """One row whose probabilities are the mean over all rows and seeds; thresholds of 0.5."""
     members = [folds for seeds in rows for folds in seeds]
-    step = min(len(folds[0]["labels"]) for folds in members)
     found = []
     for same in zip(*members, strict=True):
-        thin = [each["probabilities"][:: round(len(each["labels"]) / step)] for each in same]
         shortest = min(same, key=lambda each: len(each["labels"]))
-        mean = np.mean([each[: len(shortest["labels"])] for each in thin], axis=0)
+        mean = np.zeros(shortest["labels"].shape)
+        for each in same:
+            every = len(each["labels"]) // len(shortest["labels"])
+            if not np.array_equal(each["labels"][::every], shortest["labels"]):
+                raise SystemExit("these rows were judged on different frames")
+            mean += each["probabilities"][::every] / len(same)
         found.append({"probabilities": mean, "labels": shortest["labels"], "present": mean > 0.5})
     return [found]
 

@@ -20,5 +20,14 @@ SetOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", metavar="NAME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one JSON object on stdout.")]
 SourcesArgument = Annotated[
-    list[Path], typer.Argument(help="Videos, image folders, HDF5 movies, or folders of them.")
+    list[Path],
+    typer.Argument(help="Videos, image folders, HDF5 movies, pose files, or folders of videos."),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(help="Frames per second, where a pose file does not say.", metavar="NUMBER"),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(help="Size in pixels, where a pose file does not say.", metavar="WIDTHxHEIGHT"),
 ]

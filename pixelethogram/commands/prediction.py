@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelethogram.commands.options import DeviceOption, JsonOption
-from pixelethogram.commands.session import exit_partly, open_job, print_json
+from pixelethogram.commands.options import DeviceOption, FpsOption, JsonOption, SizeOption
+from pixelethogram.commands.session import exit_partly, open_job, print_json, read_facts
 from pixelethogram.errors import UsageError
 
 if TYPE_CHECKING:
+    from pixelethogram.pose.readers.assembly import Facts
     from pixelethogram.stages import Job
 
 
@@ -19,19 +20,22 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Project folder, or the folder of a sequence run.")],
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(help="Videos or folders; none means the videos of the project."),
+        typer.Argument(help="Videos, pose files or folders; none means those of the project."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the results; else ethograms/ beside each video."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
+    fps: FpsOption = None,
+    size: SizeOption = None,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if sources:
-        _predict_new(run, sources, out, overwrite, device, json)
+        facts = read_facts(fps, size)
+        _predict_new(run, sources, out, facts, overwrite=overwrite, device=device, json=json)
         return
     if out is not None:
         raise UsageError(
@@ -51,7 +55,14 @@ def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
 
 
 def _predict_new(
-    run: Path, sources: list[Path], out: Path | None, overwrite: bool, device: str, json: bool
+    run: Path,
+    sources: list[Path],
+    out: Path | None,
+    facts: Facts,
+    *,
+    overwrite: bool,
+    device: str,
+    json: bool,
 ) -> None:
     from pixelethogram import inference
     from pixelethogram.terminal import build_console, build_progress, build_table
@@ -60,7 +71,7 @@ def _predict_new(
     console = build_console(json=json)
     models = inference.load_models(run, choose_device(device))
     results = inference.predict_videos(
-        models, sources, out, overwrite=overwrite, progress=build_progress(console)
+        models, sources, out, overwrite=overwrite, progress=build_progress(console), facts=facts
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -10,11 +10,13 @@ import typer
 
 from pixelethogram.commands.options import (
     DeviceOption,
+    FpsOption,
     JsonOption,
     ProjectArgument,
+    SizeOption,
     SourcesArgument,
 )
-from pixelethogram.commands.session import exit_partly, print_json
+from pixelethogram.commands.session import exit_partly, print_json, read_facts
 from pixelethogram.errors import UsageError
 
 
@@ -65,8 +67,10 @@ def add(
     sources: SourcesArgument,
     copy: Annotated[bool, typer.Option(help="Copy the videos instead of linking them.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
+    fps: FpsOption = None,
+    size: SizeOption = None,
 ) -> None:
-    """Index videos; NAME.labels.csv beside a video NAME.* becomes its labels."""
+    """Index videos and pose files; NAME.labels.csv beside a video NAME.* becomes its labels."""
     from pixelethogram.intake import add_recordings
     from pixelethogram.project import Project
     from pixelethogram.terminal import build_console, build_progress
@@ -77,6 +81,7 @@ def add(
         copy=copy,
         overwrite=overwrite,
         progress=build_progress(build_console()),
+        facts=read_facts(fps, size),
     )
     exit_partly(failed)
 
@@ -84,7 +89,7 @@ def add(
 class Source(str, Enum):
     """What `import --from` takes."""
 
-    labels = "labels"
+    auto = "auto"
     calms21 = "calms21"
 
 
@@ -99,16 +104,18 @@ class Part(str, Enum):
 def import_(
     project: ProjectArgument,
     files: Annotated[
-        list[Path], typer.Argument(help="CSV: frame,<behavior>,… with 1, 0 or -1; or see --from.")
+        list[Path],
+        typer.Argument(help="Labels (CSV: frame,<behavior>,… with 1, 0 or -1), or pose files."),
     ],
     from_: Annotated[
         Source,
-        typer.Option("--from", help="labels: CSV. calms21: .npy or .json of CalMS21, MABe 2021."),
-    ] = Source.labels,
+        typer.Option("--from", help="calms21: .npy or .json of CalMS21, MABe 2021, all of it."),
+    ] = Source.auto,
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is there already.")] = False,
+    size: SizeOption = None,
     task: Annotated[
         int | None, typer.Option(help="calms21: 1, 2 or 3, to be checked.", min=1, max=3)
     ] = None,
@@ -116,24 +123,30 @@ def import_(
         Part | None, typer.Option(help="calms21: part of the labelled sequences.")
     ] = None,
 ) -> None:
-    """Check files of labels, or of a challenge, and take them into the project."""
+    """Check files of labels, keypoints or a challenge, and take them into the project."""
     if from_ is Source.calms21:
         _import_calms21(project, files, task, part, overwrite)
-    else:
-        _import_labels(project, files, video, overwrite)
-
-
-def _import_labels(project: Path, files: list[Path], video: str | None, overwrite: bool) -> None:
-    from pixelethogram.intake import describe_labels, video_of_labels
-    from pixelethogram.project import Project, import_labels
-
+        return
     if video is not None and len(files) > 1:
         raise UsageError("--video is for one file", do="import the files one by one")
+    for file in files:
+        _import_one(project, file, video, overwrite, size)
+
+
+def _import_one(
+    project: Path, file: Path, video: str | None, overwrite: bool, size: str | None
+) -> None:
+    from pixelethogram.frames.pose_files import holds_pose
+    from pixelethogram.intake import describe_labels, import_pose, video_of_labels
+    from pixelethogram.project import Project, import_labels
+
     opened = Project(project)
-    for path in files:
-        target = opened.video(video or video_of_labels(path))
-        ethogram = import_labels(opened, target, path, overwrite=overwrite)
-        typer.echo(f"{target.name}: {describe_labels(ethogram)}")
+    target = opened.video(video or video_of_labels(file))
+    if holds_pose(file):
+        text = import_pose(target, file, read_facts(None, size), overwrite=overwrite)
+    else:
+        text = describe_labels(import_labels(opened, target, file, overwrite=overwrite))
+    typer.echo(f"{target.name}: {text}")
 
 
 def _import_calms21(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from pixelethogram.pose.readers.assembly import Facts
     from pixelethogram.stages import Job
 
 PARTLY_DONE = 5
@@ -36,6 +37,13 @@ def open_job(
     config = load_adopted_config(*layers, runs=opened.runs) if training else load_config(*layers)
     progress = build_progress(build_console(json=json))
     return Job(opened, config, choose_device(device), progress, resume)
+
+
+def read_facts(fps: float | None, size: str | None) -> Facts:
+    from pixelethogram.pose.readers.assembly import Facts, read_size
+
+    width, height = read_size(size) if size else (None, None)
+    return Facts(fps, height, width)
 
 
 def exit_partly(failed: list[Path]) -> None:

@@ -49,7 +49,8 @@ def extract_video(
     The arguments are those of `extract_to_file`.
     """
     if isinstance(model, Keypoints):
-        return extract_pose_to_file(model, video.read_pose(), path, attributes, progress)
+        origin = {**attributes, "pose_sha256": video.pose_sha256 or "none"}
+        return extract_pose_to_file(model, video.read_pose(), path, origin, progress)
     with video.open(config.frames) as frames:
         return extract_to_file(
             model, frames, config, path, attributes, device=device, progress=progress

@@ -11,11 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
+from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError
 from pixelethogram.frames.frame_table import FrameTable
 from pixelethogram.frames.image_folder import IMAGE_SUFFIXES, ImageFolder
 from pixelethogram.frames.movie import MOVIE_SUFFIXES, Hdf5Movie
+from pixelethogram.frames.pose_files import holds_pose, open_pose
 from pixelethogram.frames.video import VIDEO_SUFFIXES, VideoFile
+from pixelethogram.pose.readers.assembly import Facts
 
 HASHED_BYTES = 1 << 20
 
@@ -61,12 +64,20 @@ class FrameSource(Protocol):
     ) -> None: ...
 
 
-def open_frames(path: Path, table: FrameTable | None = None) -> FrameSource:
-    """Open a video file, a folder of images or an HDF5 movie.
+def open_frames(
+    path: Path,
+    table: FrameTable | None = None,
+    *,
+    settings: FramesConfig | None = None,
+    facts: Facts | None = None,
+) -> FrameSource:
+    """Open a video file, a folder of images, an HDF5 movie or a pose file.
 
     Args:
         path: The recording.
         table: Frame table of a video file, for frame-exact random access.
+        settings: Size and look of the frames that are drawn of a pose; None: the defaults.
+        facts: What a pose file does not say, and no video beside it.
 
     Raises:
         InputError: No such path, or nothing that holds frames.
@@ -75,6 +86,8 @@ def open_frames(path: Path, table: FrameTable | None = None) -> FrameSource:
         raise InputError("there is no such recording", where=path, do="check the path")
     if path.is_dir():
         return ImageFolder(path)
+    if holds_pose(path):
+        return open_pose(path, settings or FramesConfig(), facts or Facts())
     if path.suffix.lower() in MOVIE_SUFFIXES:
         return Hdf5Movie(path)
     return VideoFile(path, table)

@@ -86,7 +86,7 @@ def shortest_tree(distances: np.ndarray) -> tuple[tuple[int, int], ...]:
 
 
 def convex_hull(points: np.ndarray) -> tuple[int, ...]:
-    """Indices round the hull of (P, 2), NaN left out; empty where there is no area (Andrew 1979)."""
+    """Indices round the hull of (P, 2), NaN left out; empty where it has no area (Andrew 1979)."""
     known = [index for index in np.lexsort(points.T[::-1]) if not np.isnan(points[index, 0])]
     halves = [_half_hull(points, order) for order in (known, known[::-1])]
     hull = tuple(int(index) for half in halves for index in half[:-1])

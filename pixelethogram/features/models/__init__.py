@@ -18,6 +18,9 @@ Clips of a batch do not mix in eval mode. The flow network is never changed: no 
 statistics. `external` sees whole clips and uses neither flow nor mean and std.
 Settings say whether there must be a flow network at all: `needs_flow`.
 A new model is one new file and its settings class in the list here; its tests exist already.
+
+`POSE_MODELS` are no networks on clips: they make features of keypoints. `features.keypoints` trains
+them and extracts with them; what they leave is the same, so later stages never know.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from __future__ import annotations
 from typing import get_args
 
 from pixelethogram.features.models.external import External, ExternalConfig
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.resnet import ResNet18Config, ResNet50Config
 from pixelethogram.features.models.resnet3d import ResNet3D34Config
 from pixelethogram.features.models.two_stream import TwoStream
@@ -34,3 +38,4 @@ FeaturesModelConfig = ResNet18Config | ResNet50Config | ResNet3D34Config | Exter
 MODELS: dict[str, type[FeaturesModelConfig]] = {
     config.model_fields["name"].default: config for config in get_args(FeaturesModelConfig)
 }
+POSE_MODELS: dict[str, type[KeypointsConfig]] = {"keypoints": KeypointsConfig}

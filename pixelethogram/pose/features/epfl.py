@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixelethogram.pose.features import measures
+import pixelethogram.pose.features.measures as measures
 from pixelethogram.pose.features.columns import Columns, join, with_prefix
 from pixelethogram.pose.pose import Pose
 

@@ -47,7 +47,7 @@ def highest(values: np.ndarray, axis: int) -> np.ndarray:
 def change(values: np.ndarray, lag: int) -> np.ndarray:
     """Value minus the one `lag` frames before, (T, ...); 0 where there is none yet."""
     lag = min(lag, len(values))
-    changes = np.zeros_like(values)
+    changes = values - values  # NaN where missing
     changes[lag:] = values[lag:] - values[: len(values) - lag]
     return changes
 
@@ -82,4 +82,5 @@ def overlap_area(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def polygon_area(corners: np.ndarray) -> np.ndarray:
     """(...) area of polygons (..., C, 2) that do not cross themselves (shoelace formula)."""
+    corners = corners - corners[..., :1, :]  # float32 loses too much far from the origin
     return np.abs(cross(corners, np.roll(corners, -1, axis=-2)).sum(axis=-1)) / 2

@@ -11,8 +11,8 @@ import re
 
 import numpy as np
 
+import pixelethogram.pose.features.measures as measures
 from pixelethogram.errors import InputError
-from pixelethogram.pose.features import measures
 from pixelethogram.pose.features.columns import Columns, join, with_prefix
 from pixelethogram.pose.pose import Pose
 

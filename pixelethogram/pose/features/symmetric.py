@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixelethogram.pose.features import measures
+import pixelethogram.pose.features.measures as measures
 from pixelethogram.pose.features.columns import Columns, join
 from pixelethogram.pose.pose import Pose
 
@@ -124,7 +124,7 @@ def _motion(points: np.ndarray, pose: Pose) -> Columns:
     """Way to the nearest point of the same kind `lag` frames before."""
     parts = []
     for lag in LAGS:
-        moved = np.full(points.shape[:3], np.nan, dtype=np.float32)
+        moved = points[..., 0] - points[..., 0]  # 0, NaN where missing
         if lag < len(points):
             ways = measures.length(points[lag:, :, None] - points[:-lag, None])  # (T, N, N, P)
             moved[lag:] = measures.lowest(ways, axis=2)

@@ -1,10 +1,10 @@
 """Readers of pose files: a table with one module per format, chosen by what is in the file.
 
 A reader has two functions. `can_read(path) -> bool` looks into the file and never raises.
-`read(path, facts) -> Iterator[(name, Pose)]` gives every recording of the file; positions in pixels,
-NaN where missing; it raises an InputError with the expected shape where axes are in another order,
-and never turns, pads, renames or drops anything. `facts` are size and rate, where known from
-elsewhere. A new format is one file here and one line in READERS.
+`read(path, facts) -> Iterator[(name, Pose)]` gives every recording of the file; positions are in
+pixels, NaN where missing; where axes are in another order it raises an InputError with the expected
+shape, and it never turns, pads, renames or drops anything. `facts` are size and rate, where known
+from elsewhere. A new format is one file here and one line in READERS.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def build_pose(
     """
     if facts.fps is None or facts.height is None or facts.width is None:
         raise UsageError(
-            f"{path.name} does not say how large its pictures are, or how many there are per second",
+            f"{path.name} does not say how large its pictures are, or how many come per second",
             where=path,
             do="put the video beside it (NAME.mp4 for NAME.csv or NAMEDLC….csv), or add --fps 30 "
             "--size 1024x570 (width x height)",
@@ -114,9 +114,9 @@ def _refuse_wrong_size(pose: Pose, path: Path) -> None:
     if len(known) and outside.mean() > SHARE_OUTSIDE:
         largest = known.max(axis=0)
         raise InputError(
-            f"{outside.mean():.0%} of the points lie outside of {pose.width} x {pose.height} pixels",
+            f"{outside.mean():.0%} of the points lie outside {pose.width} x {pose.height} pixels",
             where=path,
-            why=f"x reaches {largest[0]:.0f}, y {largest[1]:.0f}: the size is another one, or x and "
-            "y have changed places",
+            why=f"x reaches {largest[0]:.0f}, y {largest[1]:.0f}: the size is another one, or "
+            "x and y have changed places",
             do="give the size of the recording that was tracked: --size WIDTHxHEIGHT",
         )

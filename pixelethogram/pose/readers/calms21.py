@@ -25,8 +25,8 @@ import numpy as np
 
 from pixelethogram.errors import InputError
 from pixelethogram.pose.pose import Pose
-from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.pose.readers.assembly import Facts
+from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.safe_npy import is_pickled_npy, read_pickled_npy
 
 logger = logging.getLogger(__name__)

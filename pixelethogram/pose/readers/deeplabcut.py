@@ -39,8 +39,9 @@ def can_read(path: Path) -> bool:
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
     with h5py.File(path, "r") as file:
-        return any(isinstance(item, h5py.Group) and "pandas_type" in item.attrs for item in
-                   file.values())
+        return any(
+            isinstance(item, h5py.Group) and "pandas_type" in item.attrs for item in file.values()
+        )
 
 
 def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
@@ -131,8 +132,8 @@ def _read_h5(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
             column for name in blocks for column in _unpickle(table.attrs[f"{name}_kind"], path)
         ]
         values = np.concatenate([rows[name].reshape(len(rows), -1) for name in blocks], axis=1)
-    full = [(ALONE, *column[1:]) if len(column) == 3 else column[1:] for column in columns]
-    return full, rows["index"], values
+    named = [(column[-3] if len(column) > 3 else ALONE, *column[-2:]) for column in columns]
+    return [(name, part, kind) for name, part, kind in named], rows["index"], values
 
 
 class _TextsOnly(pickle.Unpickler):

@@ -1,9 +1,9 @@
 """Plain arrays: `pose_xy10` int16 (frames, animals, keypoints, xy), ten times the pixels.
 
 -32768 is missing; `likelihood` uint8 (frames, animals, keypoints) is 255 times the confidence, and
-may be left out. `meta.json` beside names the `keypoints`, and where it can `individuals`, `skeleton`
-(pairs of names), `fps` and `resolution` [width, height]; a list `videos` with the same keys and an
-`id`, the name of the file, comes first.
+may be left out. `meta.json` beside names the `keypoints`, and where it can `individuals`,
+`skeleton` (pairs of names), `fps` and `resolution` [width, height]; a list `videos` with the same
+keys and an `id`, the name of the file, comes first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
     try:
         with np.load(path) as content:
             raw = content["pose_xy10"]
-            likelihood = content["likelihood"] if "likelihood" in content else None
+            likelihood = content.get("likelihood")
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"the arrays cannot be read: {error}", where=path) from error
     about = _read_meta(path)
@@ -96,4 +96,4 @@ def _read_edges(about: Mapping[str, Any], keypoints: list[str]) -> list[tuple[in
 
 
 def _plain(name: str) -> str:
-    return "".join(name.lower().split())
+    return "".join(letter for letter in name.lower() if letter.isalnum())

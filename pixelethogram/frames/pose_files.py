@@ -1,0 +1,98 @@
+"""Pose files as recordings: what is in them, and what the video beside them tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixelethogram.config import FramesConfig
+from pixelethogram.errors import InputError
+from pixelethogram.frames.drawn_pose import DrawnPose
+from pixelethogram.frames.video import VIDEO_SUFFIXES, VideoFile
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.pose_file import is_pose_file, read_pose
+from pixelethogram.pose.readers import find_reader, read_poses
+from pixelethogram.pose.readers.assembly import Facts
+
+logger = logging.getLogger(__name__)
+
+POSE_SUFFIXES = frozenset({".csv", ".h5", ".hdf5", ".slp", ".json", ".npz", ".npy", ".parquet"})
+
+
+def holds_pose(path: Path) -> bool:
+    """True for a file with keypoints in a known format, by what is in it."""
+    if path.suffix.lower() not in POSE_SUFFIXES or not path.is_file():
+        return False
+    return is_pose_file(path) or find_reader(path) is not None
+
+
+def read_pose_recordings(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
+    """Name and pose of every recording in a file.
+
+    Args:
+        path: Pose file of any known format.
+        facts: Given by the user; what they leave open comes from the video beside the file.
+
+    Raises:
+        InputError: Unknown format, or a damaged file.
+        UsageError: Size or rate are told nowhere.
+    """
+    if is_pose_file(path):
+        yield path.stem, read_pose(path)
+        return
+    yield from read_poses(path, complete_facts(path, facts))
+
+
+def complete_facts(path: Path, facts: Facts) -> Facts:
+    """The facts, and those of the video beside a pose file where the given ones say nothing."""
+    video = find_video_beside(path) if None in dataclasses.astuple(facts) else None
+    if video is None:
+        return facts
+    with VideoFile(video) as frames:
+        beside = Facts(frames.fps, frames.height, frames.width)
+    logger.info("%s: size and rate of %s beside it", path.name, video.name)
+    return facts.or_else(beside)
+
+
+def find_video_beside(path: Path) -> Path | None:
+    """The video whose name a pose file bears: NAME.csv, NAME.pose.csv, NAMEDLC_resnet50….csv."""
+    found = [
+        video
+        for video in path.parent.iterdir()
+        if video.suffix.lower() in VIDEO_SUFFIXES and _bears(path.stem, video.stem)
+    ]
+    return max(found, key=lambda video: len(video.stem), default=None)
+
+
+def open_pose(path: Path, settings: FramesConfig, facts: Facts) -> DrawnPose:
+    """Drawn frames of a pose file that holds one recording.
+
+    Raises:
+        InputError: It holds several.
+    """
+    pose = read_one_pose(path, facts)
+    return DrawnPose(pose, settings.pose, settings.height, settings.width)
+
+
+def read_one_pose(path: Path, facts: Facts) -> Pose:
+    """The pose in a file that holds one recording.
+
+    Raises:
+        InputError: It holds several, or is no pose file.
+    """
+    recordings = read_pose_recordings(path, facts)
+    _, pose = next(recordings, ("", None))
+    if pose is None or next(recordings, None) is not None:
+        raise InputError(
+            f"the file holds {'no recording' if pose is None else 'several recordings'}",
+            where=path,
+            do="add it to a project: pixelethogram add PROJECT FILE",
+        )
+    return pose
+
+
+def _bears(stem: str, name: str) -> bool:
+    rest = stem.removeprefix(name)
+    return stem.startswith(name) and (not rest or rest.startswith("DLC") or not rest[0].isalnum())
