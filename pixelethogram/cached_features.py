@@ -11,6 +11,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.project import Video
 from pixelethogram.runs import Run, latest_run
+from pixelethogram.sequence.heads import choose_head
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.windows import SequenceModel
 from pixelethogram.splits import Segment
@@ -54,9 +55,9 @@ def list_features(video: Video, run: Run) -> list[str]:
 def predict_cached(
     video: Video, features_run: Run, model: SequenceModel, *, exclusive: bool
 ) -> np.ndarray:
-    """Probabilities (T, K) of a project video from its extracted features."""
+    """Probabilities (T, K) of a project video from its features, as its rater would answer."""
     return predict_probabilities(
-        model,
+        choose_head(model, video.rater),
         lambda start, stop: read_features(video, features_run, "features", start, stop),
         video.num_frames,
         exclusive=exclusive,

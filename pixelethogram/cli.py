@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from pixelethogram.commands import (
+    exports,
     measurement,
     poses,
     prediction,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
     "raters": scores.raters,
+    "export": exports.export,
     "benchmark": measurement.benchmark,
     "models": reference.models,
     "settings": reference.settings,

@@ -252,12 +252,13 @@ class SequenceConfig(Settings):
     a DeepEthogram checkpoint (`tgmj`)."""
     window_frames: OptionalInt = Field(None, ge=2)
     """Frames per training window; none takes the network's own: 1024 for mstcn and asformer, 2048
-    for mstcn2, else 180. Recordings that are shorter are one window."""
+    for mstcn2 and multitask_mstcn2, else 180. Recordings that are shorter are one window."""
     loss: ClassifierLossConfig = ClassifierLossConfig()
     """Focal loss."""
     smoothness: OptionalFloat = Field(None, ge=0)
     """Weight, per frame, of the truncated squared difference of neighbouring log-probabilities
-    (MS-TCN); none takes the network's own: 0.15 for mstcn, mstcn2 and asformer, else 0."""
+    (MS-TCN); none takes the network's own: 0.15 for mstcn, mstcn2, multitask_mstcn2 and asformer,
+    else 0."""
     weight_decay: float = Field(0.01, ge=0)
     """L2 strength on weight matrices."""
     ensemble_folds: int = Field(1, ge=1)

@@ -50,8 +50,7 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
         every = extract_all(engine, orders, run.config, job.progress)
     with contextlib.closing(every) as extracted:
         for found in extracted:
-            if found.error is not None:
-                raise found.error
+            found.check()
     return len(missing)
 
 

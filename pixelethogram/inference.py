@@ -45,6 +45,7 @@ from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
+from pixelethogram.sequence.heads import choose_head
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
@@ -108,7 +109,12 @@ def load_models(
     features = load_features(features_run, load_flow_of(features_run)).to(device)
     decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
     return PipelineModels(
-        run, features_run.config, features, load_sequence(run).to(device), decision, device
+        run,
+        features_run.config,
+        features,
+        choose_head(load_sequence(run), None).to(device),
+        decision,
+        device,
     )
 
 
@@ -195,8 +201,7 @@ def _predict_targets(
     with contextlib.closing(_extract(targets, models, exact, progress)) as extracted:
         for target, found in zip(targets, extracted, strict=True):
             try:
-                if found.error is not None:
-                    raise found.error
+                found.check()
                 ethogram, probabilities = _predict_features(models, target.spool, found.fps)
                 seconds, started = time.monotonic() - started, time.monotonic()
                 yield _write_result(target, models, ethogram, probabilities, seconds)

@@ -9,10 +9,11 @@ from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram
 from pixelethogram.frames.pose_files import holds_pose, read_pose_recordings
 from pixelethogram.frames.source import find_recordings
+from pixelethogram.label_files import import_labels
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import Progress
-from pixelethogram.project import Project, Video, import_labels
+from pixelethogram.project import Project, Video
 from pixelethogram.recordings import add_pose, add_video, attach_pose
 
 LABELS_SUFFIX = ".labels.csv"

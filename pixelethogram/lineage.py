@@ -19,7 +19,7 @@ from pixelethogram.download import hash_file
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.train import load_flow
-from pixelethogram.project import Project
+from pixelethogram.project import NOBODY, Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
 from pixelethogram.start_weights.load import FULL_LIST
 from pixelethogram.start_weights.sources import NONE, TORCHVISION
@@ -142,6 +142,8 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
             name: hashlib.sha256(value.values.tobytes()).hexdigest()
             for name, value in project.read_labels().items()
         }
+    if stage == "sequence" and (raters := _raters(project)):
+        inputs["raters"] = raters
     if stage == "sequence":  # its results hold thresholds and bout lengths
         sections.append("ethogram")
         if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
@@ -161,6 +163,10 @@ def _is_same(run: Run, project: Project, config: Config) -> bool:
     if parent and not find_runs(project.runs, parent):
         return False
     return run.record["fingerprint"] == fingerprint(project, config, run.stage)
+
+
+def _raters(project: Project) -> dict[str, str]:
+    return {video.name: video.rater for video in project.videos() if video.rater != NOBODY}
 
 
 def _parents(project: Project, config: Config, stage: Stage) -> dict[str, str]:

@@ -320,7 +320,7 @@ def _build_classifier(
         network,
         predict,
         parameters=lambda module: list(module.parameters()),
-        target=target,
+        targets=[target],
         loss=settings.loss,
         train_config=settings.train,
         penalty=lambda _: torch.zeros(()),

@@ -25,11 +25,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
+from pixelethogram.ethogram.ethogram import Ethogram, read_csv
 from pixelethogram.frames.drawn_pose import DrawnPose, hash_drawing
 from pixelethogram.frames.frame_table import read_frame_table
 from pixelethogram.frames.proxy import proxy_path
@@ -39,6 +37,7 @@ from pixelethogram.pose.pose_file import read_pose, read_pose_hash
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
+NOBODY = "nobody"
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
 NO_RATERS = frozenset({"old", "new"})  # labels.old.csv is what was there before
 
@@ -78,6 +77,16 @@ class Video:
     def is_pose(self) -> bool:
         """True for a recording that has a pose and no pixels."""
         return self.info.get("kind") == "pose"
+
+    @property
+    def rater(self) -> str:
+        """Who scored labels.csv, or whose habits are to be predicted; `NOBODY` if nobody said."""
+        return str(self.info.get("rater", NOBODY))
+
+    @property
+    def held_out(self) -> bool:
+        """True for a recording that is never scored here, as those of a challenge's test."""
+        return bool(self.info.get("held_out", False))
 
     @property
     def pose_path(self) -> Path:
@@ -263,7 +272,7 @@ class Project:
         found = {name: value for name, value in labels.items() if value is not None}
         if self.exclusive:
             for name, ethogram in found.items():
-                _check_exclusive(ethogram, self.video(name).labels_path)
+                check_exclusive(ethogram, self.video(name).labels_path)
         return {name: value for name, value in found.items() if value.scored.any()}
 
     def write_splits(self, splits: Mapping[str, Sequence[Segment]]) -> None:
@@ -304,62 +313,11 @@ def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = 
     return Project(folder)
 
 
-def import_labels(
-    project: Project,
-    video: Video,
-    path: Path,
-    *,
-    overwrite: bool = False,
-    rater: str | None = None,
-) -> Ethogram:
-    """Check a labels file against a video and keep a copy as its labels.csv.
-
-    Args:
-        project: The project of the video.
-        video: The video that was scored.
-        path: The file.
-        overwrite: Replace other labels; they are kept as labels.old.csv.
-        rater: Keep it as labels.<rater>.csv, which judges and never trains.
-
-    Raises:
-        UsageError: The rater's name cannot be part of the name of a file.
-        InputError: It does not fit, or would replace other labels without `overwrite`.
-    """
-    if rater is not None:
-        _check_rater(rater)
-    ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
-    if project.exclusive:
-        _check_exclusive(ethogram, path)
-    if not overwrite:
-        _refuse_other_labels(project, video, ethogram, rater)
-    target = video.rater_path(rater)
-    fresh = target.with_suffix(".new.csv")
-    write_csv(ethogram, fresh)
-    if target.exists() and target.read_bytes() != fresh.read_bytes():
-        target.replace(target.with_suffix(".old.csv"))
-    fresh.replace(target)
-    return ethogram
-
-
-def _check_rater(rater: str) -> None:
-    forbidden = rater in NO_RATERS or set(rater) & set('./\\:*?"<>|')
-    if forbidden or not rater or rater != rater.strip():
-        raise UsageError(
-            f'"{rater}" cannot be the name of a rater',
-            why="it becomes part of a file's name, labels.NAME.csv; labels.old.csv has a meaning",
-            do="use letters, digits, - and _",
-        )
-
-
-def _refuse_other_labels(project: Project, video: Video, new: Ethogram, rater: str | None) -> None:
-    old, path = video.read_labels(project.behaviors, rater), video.rater_path(rater)
-    if old is not None and not np.array_equal(old.values, new.values):
-        raise InputError(
-            f"{video.name} has other labels already",
-            where=path,
-            do="add --overwrite to replace them; the old ones are kept as "
-            + path.with_suffix(".old.csv").name,
-        )
+def note(video: Video, facts: Mapping[str, Any]) -> Video:
+    """Add facts to video.yaml, e.g. its `rater`, or that it is `held_out`."""
+    if any(video.info.get(key) != value for key, value in facts.items()):
+        write_yaml(video.folder / "video.yaml", {**video.info, **facts})
+    return Video(video.folder)
 
 
 RECORD_KEYS: dict[str, tuple[type, ...]] = {
@@ -394,7 +352,8 @@ def _check_record(record: Any, where: object) -> None:
         raise InputError("two behaviors have the same name", where=where, do="rename one")
 
 
-def _check_exclusive(ethogram: Ethogram, path: Path) -> None:
+def check_exclusive(ethogram: Ethogram, path: Path) -> None:
+    """Refuse labels that have two behaviors on a frame, naming the file they were read from."""
     both = (ethogram.values == 1).sum(axis=1) > 1
     if both.any():
         raise InputError(

@@ -16,7 +16,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.agreement import hide_outside
 from pixelethogram.ethogram.judgement import Judgement, judge
 from pixelethogram.evaluation import Evaluation, evaluate
-from pixelethogram.project import Video
+from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import drop_between_folds, folds_from_dict
 from pixelethogram.sequence.train import load_ensemble
@@ -57,9 +57,7 @@ def read_arrays(job: Job, run: Run | None = None) -> ProjectArrays:
     """Labels and probabilities of the labelled videos, as they are now, for the newest run."""
     run = run or latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
-    splits = job.project.splits
-    if run.config.sequence.ensemble_folds > 1:
-        splits = drop_between_folds(splits, folds_from_dict(run.results["folds"]))
+    splits = judged_splits(job.project, run)
     judged = {segment.video for segments in splits.values() for segment in segments}
     ethograms = job.project.read_labels()
     labels = {name: ethograms[name].values for name in ethograms if name in judged}
@@ -76,6 +74,13 @@ def read_arrays(job: Job, run: Run | None = None) -> ProjectArrays:
             for video in videos
         }
     return ProjectArrays(run, labels, found, splits, {video.name: video.fps for video in videos})
+
+
+def judged_splits(project: Project, run: Run) -> Splits:
+    """The parts of a project without what a sequence run cannot be judged on."""
+    if run.config.sequence.ensemble_folds == 1:
+        return project.splits
+    return drop_between_folds(project.splits, folds_from_dict(run.results["folds"]))
 
 
 def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:

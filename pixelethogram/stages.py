@@ -46,6 +46,7 @@ from pixelethogram.sequence.ensemble import (
     folds_to_dict,
     intersect,
 )
+from pixelethogram.sequence.heads import has_rater_heads, spread_labels
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.train import (
     SequenceData,
@@ -56,13 +57,9 @@ from pixelethogram.sequence.train import (
     train_ensemble,
     train_sequence,
 )
+from pixelethogram.spans import Span, flow_spans, read_labelled
 from pixelethogram.splits import Segment
 from pixelethogram.threshold_table import table_path, write_thresholds
-
-Span = tuple[int, int, int]
-"""Video number, start, stop."""
-
-UNLABELLED_VAL = 0.2  # share of each video that validates the flow when nothing is labelled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +112,7 @@ def _train_flow(job: Job, run: Run) -> Run:
             do=f'pixelethogram add "{job.project.folder}" VIDEO_OR_FOLDER',
         )
     proxies = prepare_proxies(job, videos)
-    train, val = _flow_spans(job.project, videos)
+    train, val = flow_spans(job.project, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
     spacing = job.config.frames.spacing
     everything = sum(stop - start for _, start, stop in train)
@@ -133,7 +130,7 @@ def _train_features(job: Job, run: Run) -> Run:
         return _train_keypoints(job, run)
     if job.config.features.model.needs_flow:
         _check_same_frames(parent_of(job.project, run).config, job.config)
-    videos, labels, spans = _labelled(job.project)
+    videos, labels, spans = read_labelled(job.project)
     proxies = prepare_proxies(job, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
     spacing = job.config.frames.spacing
@@ -153,7 +150,7 @@ def _train_features(job: Job, run: Run) -> Run:
 
 
 def _train_keypoints(job: Job, run: Run) -> Run:
-    videos, labels, spans = _labelled(job.project)
+    videos, labels, spans = read_labelled(job.project)
     number, seed = job.config.features.validation_frames, job.config.seed
     data = KeypointsData(
         [(video.read_pose(), each) for video, each in zip(videos, labels, strict=True)],
@@ -167,7 +164,7 @@ def _train_keypoints(job: Job, run: Run) -> Run:
 
 def _train_sequence(job: Job, run: Run) -> Run:
     features_run = parent_of(job.project, run)
-    videos, values, _ = _labelled(job.project)
+    videos, values, _ = read_labelled(job.project)
     labels = {video.name: each for video, each in zip(videos, values, strict=True)}
     train = _train_ensemble if job.config.sequence.ensemble_folds > 1 else _train_single
     model, left_out, about = train(job, run, labels)
@@ -204,14 +201,17 @@ def _train_single(
 ) -> tuple[NormalizedSequence, LeftOut, dict[str, Any]]:
     """Model trained on train and chosen on val, and what results.yaml says about it."""
     splits = job.project.splits
+    raters = _find_raters(job, labels)
+    labels = _spread(job, labels, raters)
     data = SequenceData(
         _read_stretches(job, run, labels, splits["train"]),
         _read_stretches(job, run, labels, splits["val"]),
         job.project.behaviors,
         job.project.exclusive,
+        raters,
     )
     trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
-    return trained.model, [], {"fit": trained.result.to_dict()}
+    return trained.model, [], {"fit": trained.result.to_dict(), "raters": list(raters)}
 
 
 def _train_ensemble(
@@ -219,6 +219,8 @@ def _train_ensemble(
 ) -> tuple[Ensemble, LeftOut, dict[str, Any]]:
     """Models trained on train and val without a fold each, and what results.yaml says."""
     folds = _find_folds(job, run, labels)
+    raters = _find_raters(job, labels)
+    labels = _spread(job, labels, raters)
     stretches = [_read_stretches(job, run, labels, fold) for fold in folds]
     data = [
         SequenceData(
@@ -226,12 +228,40 @@ def _train_ensemble(
             _read_stretches(job, run, labels, _choose_validation(job, labels, fold)),
             job.project.behaviors,
             job.project.exclusive,
+            raters,
         )
         for fold, own in zip(folds, stretches, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
-    about = {"fit": trained.results, "folds": folds_to_dict(folds)}
+    about = {"fit": trained.results, "folds": folds_to_dict(folds), "raters": list(raters)}
     return trained.model, trained.model.pair(folds), about
+
+
+def _find_raters(job: Job, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Raters of the videos to learn from, where the network has a head for each; else nobody."""
+    if not has_rater_heads(job.config.sequence):
+        return ()
+    learned = {each.video for part in ("train", "val") for each in job.project.splits[part]}
+    found = {job.project.video(name).rater for name in labels if name in learned}
+    everybody = {video.rater for video in job.project.videos()}
+    if strange := sorted(everybody - found):
+        stands_in = min(found)
+        job.progress.message(
+            f"no labels of {', '.join(strange)} are learned from: the head of {stands_in} stands in"
+        )
+    return tuple(sorted(found)) if len(found) > 1 else ()
+
+
+def _spread(
+    job: Job, labels: Mapping[str, np.ndarray], raters: Sequence[str]
+) -> Mapping[str, np.ndarray]:
+    """Labels in the columns of their raters; as they are where there is one head for all."""
+    if not raters:
+        return labels
+    return {
+        name: spread_labels(values, job.project.video(name).rater, raters)
+        for name, values in labels.items()
+    }
 
 
 def _find_folds(job: Job, run: Run, labels: Mapping[str, np.ndarray]) -> list[list[Segment]]:
@@ -304,53 +334,6 @@ _TRAINERS: dict[Stage, Callable[[Job, Run], Run]] = {
     "features": _train_features,
     "sequence": _train_sequence,
 }
-
-
-def _labelled(
-    project: Project,
-) -> tuple[list[Video], list[np.ndarray], dict[str, list[Span]]]:
-    """Labelled videos with a part, their labels, and the spans of each part."""
-    spans = project.splits
-    parts = {segment.video for segments in spans.values() for segment in segments}
-    ethograms = {name: each for name, each in project.read_labels().items() if name in parts}
-    if not ethograms:
-        raise InputError(
-            "no video has labels",
-            where=project.folder,
-            do=f'import them: pixelethogram import "{project.folder}" LABELS.csv',
-        )
-    videos = [project.video(name) for name in ethograms]
-    return videos, [value.values for value in ethograms.values()], _to_spans(project, videos)
-
-
-def _to_spans(project: Project, videos: Sequence[Video]) -> dict[str, list[Span]]:
-    """The parts of the project, with videos by number."""
-    number = {video.name: index for index, video in enumerate(videos)}
-    return {
-        part: [
-            (number[each.video], each.start, each.stop) for each in segments if each.video in number
-        ]
-        for part, segments in project.splits.items()
-    }
-
-
-def _flow_spans(project: Project, videos: Sequence[Video]) -> tuple[list[Span], list[Span]]:
-    """Training and validation spans of the flow: the parts, and unlabelled videos to train on.
-
-    Where nothing is labelled, the last fifth of every video validates.
-    """
-    spans = _to_spans(project, videos)
-    if spans.get("val"):
-        labelled = {video for found in spans.values() for video, *_ in found}
-        free = [(n, 0, v.num_frames) for n, v in enumerate(videos) if n not in labelled]
-        return spans["train"] + free, spans["val"]
-    cuts = [max(1, round(video.num_frames * (1 - UNLABELLED_VAL))) for video in videos]
-    train = [(n, 0, cut) for n, cut in enumerate(cuts)]
-    val = [
-        (n, min(cut, v.num_frames - 1), v.num_frames)
-        for (n, cut), v in zip(enumerate(cuts), videos, strict=True)
-    ]
-    return train, val
 
 
 def _check_same_frames(flow: Config, now: Config) -> None:

@@ -30,7 +30,7 @@ from pixelethogram.verdict import Verdict
 
 COMMANDS = [
     *("demo", "doctor", "new", "add", "import", "status", "draw", "train", "extract", "predict"),
-    *("evaluate", "raters", "benchmark", "models", "settings"),
+    *("evaluate", "raters", "export", "benchmark", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")

@@ -39,12 +39,13 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.thresholds import choose_thresholds
 from pixelethogram.features.models.keypoints import LIMIT, KeypointsConfig
+from pixelethogram.label_files import import_labels
 from pixelethogram.lineage import find_up_to_date, needed_stages, start_stage
 from pixelethogram.pipeline import extract_project, train_stage
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.progress import SilentProgress
-from pixelethogram.project import Project, create_project, import_labels
+from pixelethogram.project import Project, create_project
 from pixelethogram.recordings import add_pose
 from pixelethogram.runs import latest_run
 from pixelethogram.sequence.train import load_sequence

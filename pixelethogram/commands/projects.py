@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -85,12 +86,31 @@ def add(
     exit_partly(failed)
 
 
+class Source(str, Enum):
+    """What `import --from` takes."""
+
+    auto = "auto"
+    calms21 = "calms21"
+
+
+class Part(str, Enum):
+    """What `import --part` takes."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
 def import_(
     project: ProjectArgument,
-    file: Annotated[
-        Path,
-        typer.Argument(help="Labels (CSV: frame,<behavior>,… with 1, 0 or -1), or a pose file."),
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Labels (CSV: frame,<behavior>,… with 1, 0 or -1), or pose files."),
     ],
+    from_: Annotated[
+        Source,
+        typer.Option("--from", help="calms21: .npy or .json of CalMS21, MABe 2021, all of it."),
+    ] = Source.auto,
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
@@ -102,11 +122,35 @@ def import_(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what is there already.")] = False,
     size: SizeOption = None,
+    task: Annotated[
+        int | None, typer.Option(help="calms21: 1, 2 or 3, to be checked.", min=1, max=3)
+    ] = None,
+    part: Annotated[
+        Part | None, typer.Option(help="calms21: part of the labelled sequences.")
+    ] = None,
 ) -> None:
-    """Check a file of labels or keypoints against its video and take it into the project."""
+    """Check files of labels, keypoints or a challenge, and take them into the project."""
+    if from_ is Source.calms21:
+        _import_calms21(project, files, task, part, overwrite)
+        return
+    if video is not None and len(files) > 1:
+        raise UsageError("--video is for one file", do="import the files one by one")
+    for file in files:
+        _import_one(project, file, video, rater, overwrite, size)
+
+
+def _import_one(
+    project: Path,
+    file: Path,
+    video: str | None,
+    rater: str | None,
+    overwrite: bool,
+    size: str | None,
+) -> None:
     from pixelethogram.frames.pose_files import holds_pose
     from pixelethogram.intake import describe_labels, import_pose, video_of_labels
-    from pixelethogram.project import Project, import_labels
+    from pixelethogram.label_files import import_labels
+    from pixelethogram.project import Project
 
     opened = Project(project)
     target = opened.video(video or video_of_labels(file))
@@ -121,6 +165,26 @@ def import_(
             import_labels(opened, target, file, overwrite=overwrite, rater=rater)
         )
     typer.echo(f"{target.name}: {text}")
+
+
+def _import_calms21(
+    project: Path, files: list[Path], task: int | None, part: Part | None, overwrite: bool
+) -> None:
+    from pixelethogram.interop.calms21 import import_calms21
+    from pixelethogram.terminal import build_console, build_progress
+
+    found = import_calms21(
+        project,
+        files,
+        task=task,
+        part=part.value if part else None,
+        overwrite=overwrite,
+        progress=build_progress(build_console()),
+    )
+    typer.echo(
+        f"{project}: {len(found.labelled)} sequences with labels, {len(found.held_out)} held out; "
+        f"behaviors: {', '.join(found.project.behaviors)}"
+    )
 
 
 def status(project: ProjectArgument, json: JsonOption = False) -> None:

@@ -101,8 +101,7 @@ def extract_to_file(
     order = Order(path.stem, lambda: contextlib.nullcontext(frames), path, attributes)
     with contextlib.closing(extract_all(engine, [order], config, progress)) as extracted:
         (found,) = extracted
-    if found.error is not None:
-        raise found.error
+    found.check()
     return found.num_frames
 
 

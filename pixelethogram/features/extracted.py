@@ -17,3 +17,8 @@ class Extracted:
     fps: float
     error: InputError | UsageError | None
     """Why there is no file."""
+
+    def check(self) -> None:
+        """Raise the error, if there is one."""
+        if self.error is not None:
+            raise self.error

@@ -268,7 +268,7 @@ def _train_head(
         model,
         lambda network, batch: [network.forward_head(batch["features"])],  # type: ignore[operator]
         parameters=lambda network: list(network.parameters()),
-        target=target,
+        targets=[target],
         loss=settings.loss,
         train_config=settings.train,
         penalty=lambda network: l2_sp({}, decayed_parameters(network), beta=settings.l2sp_new),

@@ -244,7 +244,7 @@ def _train_phase(
             predict_clips, phase=phase, augment=build_augmentation(**settings.augment.model_dump())
         ),
         parameters=partial(_phase_parameters, phase=phase),
-        target=target,
+        targets=[target],
         loss=settings.loss,
         train_config=_phase_config(settings.train, phase, steps),
         penalty=_l2_sp_penalty(model, phase, start, settings),

@@ -28,6 +28,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.receptive_radius = members[0].receptive_radius
+        self.raters = members[0].raters
 
     def forward(self, features: Tensor, mask: Tensor) -> list[Tensor]:
         """(B, T, D) raw features and (B, T) mask -> [(B, T, O) mean of the members' logits]."""

@@ -17,25 +17,37 @@ from pixelethogram.config import Config, SequenceConfig
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run
 from pixelethogram.sequence.ensemble import Ensemble
+from pixelethogram.sequence.heads import Question, balance_heads
+from pixelethogram.sequence.models.multitask_mstcn2 import MultitaskMSTCN2Config
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.windows import WindowDataset
 from pixelethogram.start_weights.load import load_sequence_weights, record_start
 from pixelethogram.start_weights.naming import name_run_outputs
-from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
+from pixelethogram.training.classifier import GOAL, Classifier, Target
 from pixelethogram.training.fit import FitResult, drop_checkpoints, fit
 from pixelethogram.training.losses import decayed_parameters, l2_sp
+from pixelethogram.training.weighing import Rule
 
 Stretch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class SequenceData:
-    """Features (T, D) and labels (T, K) of stretches of video."""
+    """Features (T, D) and labels of stretches of video.
+
+    Labels are (T, K), or (T, R · K) where R raters have a head each; see `sequence.heads`.
+    """
 
     train: Sequence[Stretch]
     val: Sequence[Stretch]
     behaviors: tuple[str, ...]
     exclusive: bool
+    raters: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> Question:
+        """What is asked about every frame."""
+        return Question(self.behaviors, self.exclusive, self.raters)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +56,8 @@ class TrainedSequence:
 
     model: NormalizedSequence
     result: FitResult
-    target: Target
+    targets: list[Target]
+    """Of every head; one where all behaviors of all raters are one question."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +95,17 @@ def train_sequence(
     seed = config.seed + (member or 0)
     torch.manual_seed(seed)
     labels = np.concatenate([labels for _, labels in data.train])
-    target = build_target(labels, data.behaviors, data.exclusive, settings.loss.weight_exponent)
-    target.report_untrainable(progress)
+    targets = data.question.build_targets(labels, settings)
+    for target in targets:
+        target.report_untrainable(progress)
     mean, std = feature_statistics([features for features, _ in data.train])
-    network = settings.model.build(len(mean), target.num_outputs, target.prior, data.exclusive)
-    model = NormalizedSequence(network, mean, std)
+    network = data.question.build_network(settings, len(mean), [each.prior for each in targets])
+    model = NormalizedSequence(network, mean, std, data.raters)
     report = load_sequence_weights(model, settings, name_run_outputs(run), progress)
     record_start(run, report, model, progress)
     result = fit(
-        _build_task(model, target, settings),
-        WindowDataset(data.train, choose_window(settings), jitter=True),
+        _build_task(model, targets, settings),
+        WindowDataset(_balance(data, targets, settings), choose_window(settings), jitter=True),
         WindowDataset(data.val, max(len(features) for features, _ in data.val)),
         settings.train,
         GOAL,
@@ -103,7 +117,7 @@ def train_sequence(
         name=name,
         val_batch_size=1,
     )
-    return TrainedSequence(model.cpu().eval(), result, target)
+    return TrainedSequence(model.cpu().eval(), result, targets)
 
 
 def train_ensemble(
@@ -128,10 +142,7 @@ def train_ensemble(
             _keep_member(done, trained)
             drop_checkpoints(run.checkpoints / f"member_{number}")
         record = torch.load(done, map_location="cpu", weights_only=True)
-        num_outputs = len(each.behaviors) + each.exclusive
-        members.append(
-            _restore(record["weights"], config.sequence, num_outputs, exclusive=each.exclusive)
-        )
+        members.append(_restore(record["weights"], config.sequence, each.question))
         results.append(record["result"])
     return TrainedEnsemble(Ensemble(members).eval(), results)
 
@@ -154,18 +165,14 @@ def load_sequence(run: Run) -> NormalizedSequence | Ensemble:
     settings = run.config.sequence
     if settings.ensemble_folds > 1:
         return load_ensemble(run)
-    num_outputs = len(run.behaviors) + run.exclusive
-    return _restore(run.load_weights(), settings, num_outputs, exclusive=run.exclusive)
+    return _restore(run.load_weights(), settings, _describe(run))
 
 
 def load_ensemble(run: Run) -> Ensemble:
     """The ensemble of a finished run with `ensemble_folds` of 2 or more."""
-    settings, num_outputs = run.config.sequence, len(run.behaviors) + run.exclusive
+    settings = run.config.sequence
     divided = _divide_weights(run.load_weights(), settings.ensemble_folds)
-    members = [
-        _restore(weights, settings, num_outputs, exclusive=run.exclusive) for weights in divided
-    ]
-    return Ensemble(members).eval()
+    return Ensemble([_restore(each, settings, _describe(run)) for each in divided]).eval()
 
 
 def choose_window(settings: SequenceConfig) -> int:
@@ -177,6 +184,12 @@ def choose_smoothness(settings: SequenceConfig) -> float:
     """Weight of the smoothness loss: as set, else the network's own."""
     wanted = settings.smoothness
     return settings.model.default_smoothness if wanted is None else wanted
+
+
+def choose_head_weights(settings: SequenceConfig) -> Rule:
+    """How the losses of several heads become one; networks with one head do not care."""
+    model = settings.model
+    return model.head_weights if isinstance(model, MultitaskMSTCN2Config) else "equal"
 
 
 def predict_batch(model: nn.Module, batch: dict[str, Tensor]) -> list[Tensor]:
@@ -193,16 +206,19 @@ def feature_statistics(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
-def _build_task(model: NormalizedSequence, target: Target, settings: SequenceConfig) -> Classifier:
+def _build_task(
+    model: NormalizedSequence, targets: Sequence[Target], settings: SequenceConfig
+) -> Classifier:
     return Classifier(
         model,
         predict_batch,
         parameters=lambda module: list(module.parameters()),
-        target=target,
+        targets=targets,
         loss=settings.loss,
         train_config=settings.train,
         penalty=_weight_penalty(settings),
         smoothness=choose_smoothness(settings),
+        head_weights=choose_head_weights(settings),
     )
 
 
@@ -220,13 +236,26 @@ def _keep_member(path: Path, trained: TrainedSequence) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def _balance(
+    data: SequenceData, targets: Sequence[Target], settings: SequenceConfig
+) -> Sequence[Stretch]:
+    model = settings.model
+    if not (isinstance(model, MultitaskMSTCN2Config) and model.balance):
+        return data.train
+    return balance_heads(data.train, [len(target.behaviors) for target in targets])
+
+
+def _describe(run: Run) -> Question:
+    return Question(run.behaviors, run.exclusive, tuple(run.results.get("raters", ())))
+
+
 def _restore(
-    weights: Mapping[str, Tensor], settings: SequenceConfig, num_outputs: int, *, exclusive: bool
+    weights: Mapping[str, Tensor], settings: SequenceConfig, question: Question
 ) -> NormalizedSequence:
     """A single model in eval mode from its state dict."""
     mean, std = weights["mean"], weights["std"]
-    network = settings.model.build(len(mean), num_outputs, None, exclusive)
-    model = NormalizedSequence(network, mean, std)
+    network = question.build_network(settings, len(mean))
+    model = NormalizedSequence(network, mean, std, question.raters)
     model.load_state_dict(weights)
     return model.eval()
 

@@ -18,6 +18,7 @@ class SequenceModel(Protocol):
 
     training: bool
     receptive_radius: int | None
+    raters: tuple[str, ...]
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 

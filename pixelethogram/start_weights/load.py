@@ -238,13 +238,13 @@ def _fill(
 def _find_outputs(
     network: NormalizedSequence, settings: SequenceConfig, num_outputs: int
 ) -> set[str]:
-    """Tensors that have another shape where there is one behavior more."""
+    """Tensors that another number of behaviors, or of raters, gives another shape or place."""
     with torch.device("meta"):
         wider = settings.model.build(len(network.mean), num_outputs + 1).state_dict()
     return {
         f"network.{name}"
         for name, tensor in network.network.state_dict().items()
-        if tensor.shape != wider[name].shape
+        if name not in wider or tensor.shape != wider[name].shape
     }
 
 

@@ -35,6 +35,7 @@ from pixelethogram.training.losses import (
     prior_log_odds,
     truncated_mse,
 )
+from pixelethogram.training.weighing import HeadWeights, Rule
 
 GOAL = Goal("val_f1", higher_is_better=True)
 
@@ -96,12 +97,14 @@ class Classifier(pl.LightningModule):
         network: The part whose weights are kept (`fit` saves them).
         predict: Batch -> list of logits (..., O), best last; every one of them is supervised.
         parameters: What is learned.
-        target: Behaviors and their rarity.
+        targets: Behaviors and their rarity, of every head. Labels and logits of the heads stand
+            side by side, in this order; a head learns from the windows that it has labels in.
         loss: Settings of the loss.
         train_config: Pace.
         penalty: Regularisation, added to the loss.
         smoothness: Weight, per real frame, of the truncated squared difference of neighbouring
             frames (MS-TCN); 0 for clips.
+        head_weights: How the losses of several heads become one.
     """
 
     def __init__(
@@ -110,17 +113,19 @@ class Classifier(pl.LightningModule):
         predict: Callable[[nn.Module, dict[str, Tensor]], list[Tensor]],
         *,
         parameters: Callable[[nn.Module], Sequence[nn.Parameter]],
-        target: Target,
+        targets: Sequence[Target],
         loss: ClassifierLossConfig,
         train_config: TrainConfig,
         penalty: Callable[[nn.Module], Tensor],
         smoothness: float = 0.0,
+        head_weights: Rule = "equal",
     ) -> None:
         super().__init__()
         self.network = network
         self._predict, self._learned, self._penalty = predict, parameters, penalty
-        self._target, self._loss, self._train_config = target, loss, train_config
+        self._targets, self._loss, self._train_config = targets, loss, train_config
         self._smoothness = smoothness
+        self._weigh = HeadWeights(head_weights, len(targets))
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._val_loss: list[Tensor] = []
 
@@ -136,27 +141,73 @@ class Classifier(pl.LightningModule):
         self._val_loss.append(
             self._compare(logits, batch).float().cpu() / max(1, frames / len(batch["labels"]))
         )
-        probabilities = to_probabilities(logits[-1].float(), self._target.exclusive)
-        num_behaviors = len(self._target.behaviors)
-        labels = batch["labels"].reshape(-1, num_behaviors)
-        self._seen.append((probabilities.reshape(-1, num_behaviors).cpu(), labels.cpu()))
+        probabilities = torch.cat(
+            [
+                to_probabilities(each, target.exclusive)
+                for each, target in zip(
+                    self._split_logits(logits[-1].float()), self._targets, strict=True
+                )
+            ],
+            dim=-1,
+        )
+        num_columns = probabilities.shape[-1]
+        labels = batch["labels"].reshape(-1, num_columns)
+        self._seen.append((probabilities.reshape(-1, num_columns).cpu(), labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        probabilities = torch.cat([p for p, _ in self._seen]).numpy()
-        labels = torch.cat([y for _, y in self._seen]).numpy()
-        macro_f1 = best_macro_f1(labels, probabilities, self._target)
-        self.log("val_f1", macro_f1)
+        probabilities = torch.cat([p for p, _ in self._seen])
+        labels = torch.cat([y for _, y in self._seen])
+        self.log("val_f1", self._judge(labels, probabilities))
         self.log("val_loss", torch.stack(self._val_loss).mean())
         self._seen, self._val_loss = [], []
 
     def configure_optimizers(self) -> Any:
-        return build_optimizer(self._learned(self.network), self._train_config, GOAL)
+        learned = [*self._learned(self.network), *self._weigh.parameters()]
+        return build_optimizer(learned, self._train_config, GOAL)
+
+    def _judge(self, labels: Tensor, probabilities: Tensor) -> float:
+        """Mean macro F1 of the heads that have labels."""
+        columns = zip(self._split_labels(labels), self._split_labels(probabilities), strict=True)
+        found = [
+            best_macro_f1(truth.numpy(), of_head.numpy(), target)
+            for (truth, of_head), target in zip(columns, self._targets, strict=True)
+            if len(self._targets) == 1 or (truth >= 0).any()
+        ]
+        return sum(found) / max(len(found), 1)
+
+    def _split_labels(self, labels: Tensor) -> tuple[Tensor, ...]:
+        return labels.split([len(target.behaviors) for target in self._targets], dim=-1)
+
+    def _split_logits(self, logits: Tensor) -> tuple[Tensor, ...]:
+        return logits.split([target.num_outputs for target in self._targets], dim=-1)
 
     def _compare(self, logits: list[Tensor], batch: dict[str, Tensor]) -> Tensor:
-        return sum((self._compare_one(each.float(), batch) for each in logits), torch.zeros(()))
+        if len(self._targets) == 1:
+            return self._compare_answers(logits, batch, self._targets[0])
+        by_head = list(zip(*map(self._split_logits, logits), strict=True))
+        losses, known = [], []
+        for answers, labels, target in zip(
+            by_head, self._split_labels(batch["labels"]), self._targets, strict=True
+        ):
+            chosen = (labels >= 0).flatten(1).any(dim=1)  # windows with a label of this head
+            part = {"labels": labels[chosen], "mask": batch["mask"][chosen]}
+            own = [each[chosen] for each in answers]
+            known.append(chosen.any())
+            losses.append(
+                self._compare_answers(own, part, target)
+                if known[-1]
+                else sum((each.sum() * 0 for each in own), torch.zeros(()))
+            )
+        return self._weigh(torch.stack(losses), torch.stack(known))
 
-    def _compare_one(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        labels, target = batch["labels"], self._target
+    def _compare_answers(
+        self, answers: Sequence[Tensor], batch: dict[str, Tensor], target: Target
+    ) -> Tensor:
+        losses = (self._compare_one(each.float(), batch, target) for each in answers)
+        return sum(losses, torch.zeros(()))
+
+    def _compare_one(self, logits: Tensor, batch: dict[str, Tensor], target: Target) -> Tensor:
+        labels = batch["labels"]
         weights = target.positive_weights.to(logits.device)
         settings = {"gamma": self._loss.gamma, "smoothing": self._loss.smoothing}
         if target.exclusive:

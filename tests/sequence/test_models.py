@@ -31,6 +31,12 @@ SMALL: dict[str, dict[str, object]] = {
         "num_refinements": 1,
         "dropout": 0,
     },
+    "multitask_mstcn2": {
+        "hidden": 16,
+        "num_first_layers": 4,
+        "num_layers": 3,
+        "dropout": 0,
+    },
     "asformer": {
         "hidden": 16,
         "num_layers": 3,
@@ -50,6 +56,10 @@ VARIANTS |= {
     "conv1d-causal": ("conv1d", {**SMALL["conv1d"], "causal": True}),
     "mstcn-causal": ("mstcn", {**SMALL["mstcn"], "causal": True}),
     "mstcn2-causal": ("mstcn2", {**SMALL["mstcn2"], "causal": True}),
+    "multitask-behaviors": (
+        "multitask_mstcn2",
+        {**SMALL["multitask_mstcn2"], "heads": "behaviors", "num_refinements": 2},
+    ),
     "mstcn-once": ("mstcn", {**SMALL["mstcn"], "num_refinements": 0}),
     "asformer-encoder": ("asformer", {**SMALL["asformer"], "num_decoders": 0}),
 }
@@ -96,6 +106,7 @@ def test_networks_were_published_with_these_weights_of_smoothness() -> None:
     assert {name: weight for name, weight in weights.items() if weight} == {
         "mstcn": 0.15,
         "mstcn2": 0.15,
+        "multitask_mstcn2": 0.15,
         "asformer": 0.15,
     }
 
@@ -125,7 +136,14 @@ def test_logits_have_one_row_per_frame(variant: str, num_frames: int) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "num_answers"),
-    [("linear", 1), ("mstcn", 2), ("mstcn-once", 1), ("mstcn2", 2), ("asformer", 3)],
+    [
+        ("linear", 1),
+        ("mstcn", 2),
+        ("mstcn-once", 1),
+        ("mstcn2", 2),
+        ("multitask-behaviors", 3),
+        ("asformer", 3),
+    ],
 )
 def test_networks_that_refine_give_all_their_answers(variant: str, num_answers: int) -> None:
     features = torch.randn(1, 20, NUM_FEATURES)
@@ -236,7 +254,17 @@ def test_exported_programs_agree(variant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "variant", ["tgm", "tgm-compatible", "linear", "mlp_window", "conv1d", "mstcn", "mstcn2"]
+    "variant",
+    [
+        "tgm",
+        "tgm-compatible",
+        "linear",
+        "mlp_window",
+        "conv1d",
+        "mstcn",
+        "mstcn2",
+        "multitask_mstcn2",
+    ],
 )
 def test_one_exported_program_serves_windows_of_any_length(variant: str) -> None:
     model = build(variant).eval()
@@ -398,6 +426,8 @@ def test_weights_do_not_depend_on_whether_behaviors_are_exclusive(name: str) -> 
         ("mstcn", {"num_refinements": 0}, 231_045),
         ("mstcn2", {}, 925_972),
         ("mstcn2", {"num_refinements": 0}, 428_485),
+        ("multitask_mstcn2", {}, 428_485 + 165_829),
+        ("multitask_mstcn2", {"heads": "behaviors"}, 428_485 + 5 * (165_829 - 4 * 65)),
     ],
 )
 def test_parameter_counts(name: str, settings: dict[str, object], num_parameters: int) -> None:

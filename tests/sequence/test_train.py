@@ -91,7 +91,7 @@ def judge(trained: TrainedSequence, data: SequenceData) -> float:
             logits = trained.model(tensor, torch.ones(1, len(features), dtype=torch.bool))[-1][0]
         probabilities.append(to_probabilities(logits, data.exclusive).numpy())
     labels = np.concatenate([labels for _, labels in data.val])
-    return best_macro_f1(labels, np.concatenate(probabilities), trained.target)
+    return best_macro_f1(labels, np.concatenate(probabilities), trained.targets[0])
 
 
 def test_it_starts_from_another_run(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ class TestRun:
         )
         slow = ("sequence.train.steps=1", "sequence.train.learning_rate=1e-8")
         _, _, trained = train(tmp_path, few, "sequence.model={name: linear}", *slow)
-        assert trained.target.prior.sigmoid()[1].item() == pytest.approx(0.01)
+        assert trained.targets[0].prior.sigmoid()[1].item() == pytest.approx(0.01)
         bias = dict(trained.model.named_parameters())
         last = [tensor for name, tensor in bias.items() if tensor.shape == (2,)][-1]
         assert last.sigmoid()[1].item() == pytest.approx(0.01, rel=1e-3)
@@ -242,8 +242,8 @@ class TestLabels:
     def test_exclusive_projects_have_one_more_output_and_still_learn(self, tmp_path: Path) -> None:
         data = to_data(exclusive=True)
         _, _, trained = train(tmp_path, data, "sequence.model={name: linear}")
-        assert trained.target.num_outputs == 3
-        assert trained.target.always_one
+        assert trained.targets[0].num_outputs == 3
+        assert trained.targets[0].always_one
         assert judge(trained, data) > 0.85
 
     def test_frames_that_nobody_scored_teach_nothing(self, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def build(
         Bias(target.num_outputs),
         options.pop("predict", lambda network, batch: [network(batch["labels"])]),
         parameters=lambda network: list(network.parameters()),
-        target=target,
+        targets=[target],
         loss=ClassifierLossConfig(**options.pop("loss", {})),
         train_config=TrainConfig(),
         penalty=lambda network: penalty * network.bias.square().sum(),

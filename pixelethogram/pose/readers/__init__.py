@@ -16,6 +16,7 @@ from typing import Protocol
 from pixelethogram.errors import InputError
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers import (
+    calms21,
     deeplabcut,
     mabe_table,
     mars,
@@ -43,6 +44,7 @@ READERS: dict[str, PoseReader] = {
     "mars": mars,
     "mabe_table": mabe_table,
     "npz": npz,
+    "calms21": calms21,
 }
 
 

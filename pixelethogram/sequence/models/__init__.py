@@ -34,6 +34,7 @@ from pixelethogram.sequence.models.linear import LinearConfig
 from pixelethogram.sequence.models.mlp_window import MLPWindowConfig
 from pixelethogram.sequence.models.mstcn import MSTCNConfig
 from pixelethogram.sequence.models.mstcn2 import MSTCN2Config
+from pixelethogram.sequence.models.multitask_mstcn2 import MultitaskMSTCN2Config
 from pixelethogram.sequence.models.recurrent import GRUConfig, LSTMConfig
 from pixelethogram.sequence.models.tgm import TGMConfig
 
@@ -47,6 +48,7 @@ SequenceModelConfig = (
     | AttentionConfig
     | MSTCNConfig
     | MSTCN2Config
+    | MultitaskMSTCN2Config
     | ASFormerConfig
 )
 MODELS: dict[str, type[SequenceModelConfig]] = {

@@ -5,7 +5,7 @@ Li et al., "MS-TCN++: Multi-Stage Temporal Convolutional Network for Action Segm
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,15 +46,35 @@ class MSTCN2Config(BaseModel):
         exclusive: bool = False,
     ) -> Refining:
         """Network with fresh weights; the arguments are explained in `sequence.models`."""
-        farthest = self.num_first_layers - 1
-        layers = [
-            DualDilatedResidual(
-                self.hidden, (2**layer, 2 ** (farthest - layer)), self.dropout, self.causal
-            )
-            for layer in range(self.num_first_layers)
-        ]
-        first = DilatedStack(self.hidden, in_features, layers, num_outputs, prior)
+        first = build_first_answer(self, in_features, num_outputs, prior)
         return Refining(first, build_refinements(self, num_outputs, prior), exclusive)
+
+
+class FirstAnswerSettings(Protocol):
+    """What the first answer needs of the settings of its network."""
+
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def num_first_layers(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def causal(self) -> bool: ...
+
+
+def build_first_answer(
+    settings: FirstAnswerSettings, in_features: int, num_outputs: int, prior: Tensor | None
+) -> DilatedStack:
+    """Stack from features to logits, near and far in every layer."""
+    farthest = settings.num_first_layers - 1
+    layers = [
+        DualDilatedResidual(
+            settings.hidden, (2**layer, 2 ** (farthest - layer)), settings.dropout, settings.causal
+        )
+        for layer in range(settings.num_first_layers)
+    ]
+    return DilatedStack(settings.hidden, in_features, layers, num_outputs, prior)
 
 
 class DualDilatedResidual(nn.Module):

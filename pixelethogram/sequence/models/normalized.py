@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -17,16 +18,20 @@ class NormalizedSequence(nn.Module):
         network: Sequence network for z-scored features.
         mean: (D,) mean of the training features.
         std: (D,) standard deviation of the training features; raised to at least 1e-3.
+        raters: Whose answers stand side by side in the network's; one or none: nobody's.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+    def __init__(
+        self, network: nn.Module, mean: Tensor, std: Tensor, raters: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         if mean.shape != std.shape or mean.ndim != 1:
             raise ValueError(f"mean and std must be (D,), not {(*mean.shape,)} and {(*std.shape,)}")
         self.network = network
+        self.raters = tuple(raters)
         self.receptive_radius = cast("int | None", network.receptive_radius)
         self.register_buffer("mean", mean.detach().float().clone())
         self.register_buffer("std", std.detach().float().clamp_min(STD_FLOOR))
