@@ -8,10 +8,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pixelethogram.config import Config
+from pixelethogram.config import Config, FlowConfig
 from pixelethogram.config_layers import load_config
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
+from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 
 TABLES = {"flow": FLOW_MODELS, "features": FEATURES_MODELS, "sequence": SEQUENCE_MODELS}
