@@ -95,6 +95,7 @@ MAX_FILE_LINES = 400
 WIDE_TESTS = {
     "test_architecture.py",
     "test_contributing.py",
+    "test_drawn_projects.py",
     "test_presets.py",
     "test_readme.py",
     "tools/test_all_tools.py",

@@ -575,3 +575,30 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     assert summary[0] == "recording,status,frames,lick,error"
     assert [line.split(",")[1] for line in summary[1:]] == ["done", status]
     assert ("failed: 1" in result.err) == (code == 5)
+
+
+# poses
+
+
+def test_a_pose_is_added_imported_and_drawn(
+    run: Callable[..., Result], project: Project, movie: Path, tmp_path: Path
+) -> None:
+    parts = (("nose", 8), ("tail_base", -8))
+    rows = [f"{frame},1,{part},{16 + shift},16" for frame in range(10) for part, shift in parts]
+    table = tmp_path / "m.csv"
+    table.write_text("\n".join(["video_frame,mouse_id,bodypart,x,y", *rows]))
+    assert run("add", project.folder, table).code == 5
+    refused = run("add", project.folder, table, "--size", "32", "--fps", 20)
+    assert (refused.code, "is no size" in refused.err) == (2, True)
+    assert run("add", project.folder, table, "--size", "32x32", "--fps", 20).code == 0
+    assert project.video("m").fps == 20
+    assert run("add", project.folder, movie).code == 0
+    done = run("import", project.folder, table, "--video", "souris 1")
+    assert (done.code, "1 x 2 keypoints" in done.out) == (0, True)
+    assert project.video("souris 1").read_pose().num_frames == 10
+    output = tmp_path / "drawn.mp4"
+    size = ("--set", "frames.height=64", "--set", "frames.width=96")
+    shown = run("draw", project.folder, "m", "-o", output, "--start", 2, "--stop", 8, *size)
+    assert (shown.code, "6 frames, 96 x 64" in shown.out, output.is_file()) == (0, True, True)
+    nothing = run("draw", project.folder, "m", "-o", output, "--start", 10, *size)
+    assert (nothing.code, "no frame" in nothing.err) == (2, True)

@@ -9,6 +9,7 @@ import typer
 
 from pixelethogram.commands.options import PresetOption, ProjectArgument, SetOption
 from pixelethogram.commands.session import open_job
+from pixelethogram.errors import UsageError
 
 
 def draw(
@@ -28,5 +29,9 @@ def draw(
     frames, source = job.config.frames, job.project.video(video)
     drawn = DrawnPose(source.read_pose(), frames.pose, frames.height, frames.width)
     chosen = range(drawn.num_frames)[start:stop]
+    if not chosen:
+        raise UsageError(
+            f"there is no frame from {start} to {stop}", do=f"{video} has {drawn.num_frames} frames"
+        )
     write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
     typer.echo(f"{output}: {len(chosen)} frames, {frames.width} x {frames.height}")

@@ -8,6 +8,8 @@ same pictures on a device.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,13 +86,29 @@ def draw_frame(
 
 def _draw_ground(canvas: np.ndarray, scene: Scene, panel: Panel, matrix: np.ndarray) -> None:
     """Border of the recording and, where the view moves, dots that stay where they are."""
-    x, y = invert(matrix, *np.meshgrid(*_axes(0, 0, *canvas.shape[:2])))
+    size = (*canvas.shape[:2], scene.height, scene.width)
     if panel.follows:
-        spacing, radius = scene.body, MIN_RADIUS
-        dots = cover_ground(x, y, scene.width, scene.height, panel.scale, spacing, radius)
-        canvas += ((GROUND - BACKGROUND) * dots)[..., None]
-    border = cover_border(x, y, scene.width, scene.height, panel.scale)[..., None]
-    canvas += border * (BORDER - canvas)
+        canvas[:] = _paint_ground(size, panel.scale, matrix, scene.body)[..., None]
+    else:
+        canvas[:] = _still_ground(size, panel.scale, tuple(matrix.ravel().tolist()))[..., None]
+
+
+@functools.lru_cache(maxsize=8)
+def _still_ground(size: tuple[int, ...], scale: float, matrix: tuple[float, ...]) -> np.ndarray:
+    """The ground of a view that never moves, painted once."""
+    return _paint_ground(size, scale, np.array(matrix, np.float32).reshape(2, 3), None)
+
+
+def _paint_ground(
+    size: tuple[int, ...], scale: float, matrix: np.ndarray, spacing: float | None
+) -> np.ndarray:
+    """Grey (h, w) of the empty panel; `size` is h, w of the panel, then of the recording."""
+    x, y = invert(matrix, *np.meshgrid(*_axes(0, 0, *size[:2])))
+    grey = np.full(size[:2], BACKGROUND, np.float32)
+    if spacing is not None:
+        dots = cover_ground(x, y, size[3], size[2], scale, spacing, MIN_RADIUS)
+        grey += (GROUND - BACKGROUND) * dots
+    return grey + cover_border(x, y, size[3], size[2], scale) * (BORDER - grey)
 
 
 def _draw_animals(
@@ -122,6 +140,8 @@ def _draw_animals(
     below += (1 - through)[..., None] * (mixed - below)
 
 
+Place = tuple[float, float]
+"""x, y."""
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right."""
 
@@ -137,12 +157,11 @@ def _draw_animal(
     """Layer (h, w, 4) of one animal, colors times opacity, and its place; None: out of sight."""
     look, skeleton = scene.look, scene.skeleton
     visible = opacity > 0
-    box = _bound(points[visible], max(radii), shape)
+    box = _bound(points[visible].tolist(), max(radii), shape)
     if box is None:
         return None
     layer = np.zeros((box[2] - box[0], box[3] - box[1], 4), np.float32)
-    corner = np.array([box[1], box[0]], np.float32)
-    places = [tuple(point) for point in points - corner]
+    places: list[Place] = (points - (box[1], box[0])).tolist()
     outline = [corner for corner in skeleton.outline if visible[corner]]
     if len(outline) > 2:
         x, y = _axes(0, 0, *layer.shape[:2])
@@ -151,13 +170,14 @@ def _draw_animal(
         _lay(layer, cover * share, look.bodies[animal])
     for edge, (start, stop) in enumerate(skeleton.edges):
         share = min(opacity[start], opacity[stop])
-        part = _bound(points[[start, stop]] - corner, radii[1], layer.shape) if share else None
+        one, other = places[start], places[stop]
+        part = _bound([one, other], radii[1], layer.shape) if share else None
         if part is not None:
-            cover = cover_capsule(*_axes(*part), places[start], places[stop], radii[1])
+            cover = cover_capsule(*_axes(*part), one, other, radii[1])
             inner = layer[part[0] : part[2], part[1] : part[3]]
             _lay(inner, cover * share, look.limbs[animal, edge])
     for point in look.order:
-        part = _bound(points[[point]] - corner, radii[0], layer.shape) if visible[point] else None
+        part = _bound([places[point]], radii[0], layer.shape) if visible[point] else None
         if part is not None:
             cover = cover_disc(*_axes(*part), places[point], radii[0])
             inner = layer[part[0] : part[2], part[1] : part[3]]
@@ -167,7 +187,9 @@ def _draw_animal(
 
 def _lay(layer: np.ndarray, cover: np.ndarray, color: np.ndarray) -> None:
     """Lay a color over (h, w, 4), where `cover` (h, w) says how much."""
-    layer += cover[..., None] * (np.append(color, np.float32(1)) - layer)
+    paint = np.ones(4, np.float32)
+    paint[:3] = color
+    layer += cover[..., None] * (paint - layer)
 
 
 def _axes(top: int, left: int, bottom: int, right: int) -> tuple[np.ndarray, np.ndarray]:
@@ -176,15 +198,15 @@ def _axes(top: int, left: int, bottom: int, right: int) -> tuple[np.ndarray, np.
     return x[None], np.arange(top, bottom, dtype=np.float32)[:, None]
 
 
-def _bound(points: np.ndarray, radius: float, shape: tuple[int, ...]) -> Box | None:
-    """Pixels that discs around points (n, 2) can touch; None where there are none."""
-    low = np.ceil(points.min(axis=0) - radius - EDGE / 2)
-    high = np.floor(points.max(axis=0) + radius + EDGE / 2) + 1
-    top, left = max(0.0, low[1]), max(0.0, low[0])
-    bottom, right = min(float(shape[0]), high[1]), min(float(shape[1]), high[0])
-    if bottom <= top or right <= left:
-        return None
-    return int(top), int(left), int(bottom), int(right)
+def _bound(points: Sequence[Place], radius: float, shape: tuple[int, ...]) -> Box | None:
+    """Pixels that discs around points can touch; None where there are none."""
+    reach = radius + EDGE / 2
+    columns, rows = zip(*points, strict=True)
+    top = max(0, math.ceil(min(rows) - reach))
+    left = max(0, math.ceil(min(columns) - reach))
+    bottom = min(shape[0], math.floor(max(rows) + reach) + 1)
+    right = min(shape[1], math.floor(max(columns) + reach) + 1)
+    return (top, left, bottom, right) if bottom > top and right > left else None
 
 
 def invert(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

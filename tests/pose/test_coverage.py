@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelethogram.pose.coverage import (
@@ -22,12 +22,14 @@ def centroid(cover: np.ndarray) -> tuple[float, float]:
     return float((cover * X).sum() / cover.sum()), float((cover * Y).sum() / cover.sum())
 
 
+@settings(deadline=None)
 @given(place, place, st.sampled_from([1.5, 2.0, 3.0, 5.0]))
 def test_the_centroid_of_a_disc_is_its_centre(x: float, y: float, radius: float) -> None:
     found = centroid(cover_disc(X, Y, (x, y), radius))
     assert np.hypot(found[0] - x, found[1] - y) <= 0.022
 
 
+@settings(deadline=None)
 @given(place, place, place, place)
 def test_a_capsule_has_its_area_and_its_middle(x: float, y: float, u: float, v: float) -> None:
     cover = cover_capsule(X, Y, (x, y), (u, v), 2.0)
@@ -36,6 +38,7 @@ def test_a_capsule_has_its_area_and_its_middle(x: float, y: float, u: float, v: 
     np.testing.assert_allclose(centroid(cover), [(x + u) / 2, (y + v) / 2], atol=0.06)
 
 
+@settings(deadline=None)
 @given(place, place, st.floats(0, 6))
 def test_a_polygon_has_its_area_and_centroid_however_it_is_turned(
     x: float, y: float, angle: float
@@ -48,6 +51,7 @@ def test_a_polygon_has_its_area_and_centroid_however_it_is_turned(
         np.testing.assert_allclose(centroid(cover), [x, y], atol=0.03)
 
 
+@settings(deadline=None)
 @given(place, place, st.floats(0, 6))
 def test_a_tenth_of_a_pixel_changes_no_pixel_by_more_than_it(
     x: float, y: float, angle: float
