@@ -19,6 +19,7 @@ frames that are judged, which flatters, and is how the ladder of ../shared/data 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
 import time
@@ -83,6 +84,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     made.add_argument("out", type=Path)
     made.add_argument("--folds", type=int, default=5)
     made.add_argument("--videos", type=int, help="only the first so many")
+    made.add_argument("--every", type=int, default=1, help="keep only every so many frames")
     scored = commands.add_parser("score")
     scored.add_argument("out", type=Path)
     scored.add_argument("--input", choices=list(INPUTS), default="keypoints")
@@ -108,7 +110,10 @@ def make(arguments: argparse.Namespace) -> None:
     """One project per fold."""
     about = json.loads((arguments.source / "meta.json").read_text(encoding="utf-8"))
     videos = about["videos"][: arguments.videos]
-    recordings = {video["id"]: read_recording(arguments.source, about, video) for video in videos}
+    recordings = {
+        video["id"]: thin_out(*read_recording(arguments.source, about, video), arguments.every)
+        for video in videos
+    }
     labels = {name: values for name, (_, values) in recordings.items()}
     behaviors = about["behaviors"]
     fractions = {str(fold): 1 / arguments.folds for fold in range(arguments.folds)}
@@ -157,6 +162,17 @@ def cut_to(pose: Pose, labels: np.ndarray) -> tuple[Pose, np.ndarray]:
     short = pose.num_frames - len(labels)
     fill = np.full((max(0, short), labels.shape[1]), -1, np.int8)
     return pose, np.concatenate([labels[: pose.num_frames], fill])
+
+
+def thin_out(pose: Pose, labels: np.ndarray, every: int) -> tuple[Pose, np.ndarray]:
+    """Every so many frames of both."""
+    thin = dataclasses.replace(
+        pose,
+        positions=pose.positions[::every],
+        confidence=pose.confidence[::every],
+        fps=pose.fps / every,
+    )
+    return thin, labels[::every]
 
 
 def place_folds(folds: Sequence[list[Segment]], test: int) -> dict[str, list[Segment]]:
