@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pixelethogram.commands import prediction, projects, reference, scores, training
+from pixelethogram.commands import labels, prediction, projects, reference, scores, training
 from pixelethogram.errors import PixelethogramError, explain_shortage
 
 CANCELLED = 130
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "new": projects.new,
     "add": projects.add,
     "import": projects.import_,
+    "labels": labels.labels,
     "status": projects.status,
     "train": training.train,
     "extract": training.extract,

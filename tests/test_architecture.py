@@ -62,6 +62,7 @@ FLOORS = {
     "inference": 5,
     "evaluation": 5,
     "intake": 5,
+    "label_check": 5,
     "overview": 5,
     "interop": 6,
     "interop.deepethogram_weights": 2,  # names only; start weights of any stage need them

@@ -27,7 +27,7 @@ from pixelethogram.project import Project, create_project
 from pixelethogram.splits import Segment
 
 COMMANDS = [
-    *("demo", "doctor", "new", "add", "import", "status", "train", "extract", "predict"),
+    *("demo", "doctor", "new", "add", "import", "labels", "status", "train", "extract", "predict"),
     *("evaluate", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
