@@ -96,6 +96,7 @@ WIDE_TESTS = {
     "test_contributing.py",
     "test_presets.py",
     "test_readme.py",
+    "ethogram/test_masked_frames.py",
     "tools/test_all_tools.py",
 }
 

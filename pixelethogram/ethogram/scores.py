@@ -1,7 +1,7 @@
 """Scores: how well a prediction agrees with labels, per behavior, and what chance would reach.
 
 Comes in: labels, probabilities and boolean predictions. Goes out: precision, recall, F1, average
-precision and AUROC. Entries nobody scored (−1) never count.
+precision, AUROC, log loss and Brier score. Entries nobody scored (−1) never count.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+
+SMALLEST = float(np.finfo(np.float64).eps)  # probability of what was held impossible
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +25,10 @@ class Scores:
         precision, recall, f1: (K,) float.
         average_precision: (K,) float; NaN where the behavior is absent or nothing is ranked.
         auroc: (K,) float; NaN where the behavior is absent, always present, or nothing is ranked.
+        log_loss, brier: (K,) float, of the probabilities; NaN where there are none.
         macro_precision, macro_recall, macro_f1: Means over the behaviors, without background.
-        macro_average_precision, macro_auroc: Means over the behaviors that have a value.
+        macro_average_precision, macro_auroc, macro_log_loss, macro_brier: Means over the behaviors
+            that have a value.
         background_f1: F1 of "none of the behaviors" on the frames scored for all of them.
         accuracy: Share of the scored entries that agree.
     """
@@ -36,11 +40,15 @@ class Scores:
     f1: np.ndarray
     average_precision: np.ndarray
     auroc: np.ndarray
+    log_loss: np.ndarray
+    brier: np.ndarray
     macro_precision: float
     macro_recall: float
     macro_f1: float
     macro_average_precision: float
     macro_auroc: float
+    macro_log_loss: float
+    macro_brier: float
     background_f1: float
     accuracy: float
 
@@ -59,7 +67,8 @@ def score(
 
     Args:
         labels: (N, K) int8; 1 present, 0 absent, −1 not scored (never counted).
-        probabilities: (N, K) float for average precision and AUROC; None leaves them NaN.
+        probabilities: (N, K) float in [0, 1] for average precision, AUROC, log loss and Brier
+            score; None leaves them NaN.
         present: (N, K) bool, the prediction.
         behaviors: The K names.
 
@@ -79,6 +88,7 @@ def score(
         (truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
     )
     average_precision, auroc = _rank_scores(labels, probabilities)
+    log_loss, brier = _probability_scores(labels, probabilities)
     return Scores(
         behaviors=tuple(behaviors),
         support=truth.sum(axis=0),
@@ -87,14 +97,36 @@ def score(
         f1=f1,
         average_precision=average_precision,
         auroc=auroc,
+        log_loss=log_loss,
+        brier=brier,
         macro_precision=_mean(precision),
         macro_recall=_mean(recall),
         macro_f1=_mean(f1),
         macro_average_precision=_mean(average_precision),
         macro_auroc=_mean(auroc),
+        macro_log_loss=_mean(log_loss),
+        macro_brier=_mean(brier),
         background_f1=_background_f1(labels, present),
         accuracy=float(((truth == predicted) & scored).sum() / max(scored.sum(), 1)),
     )
+
+
+def count_hits(labels: Sequence[np.ndarray], present: Sequence[np.ndarray]) -> np.ndarray:
+    """Frames per video that F1 is made of, for intervals over videos.
+
+    Args:
+        labels: One (T, K) int8 array per video; 1 present, 0 absent, −1 not scored.
+        present: One (T, K) bool array per video, the predictions.
+
+    Returns:
+        (V, 3, K) int: true positives, predicted and true positives on scored frames.
+    """
+    counts = []
+    for truth, guess in zip(labels, present, strict=True):
+        predicted = guess.astype(bool) & (truth >= 0)
+        each = (predicted & (truth == 1), predicted, truth == 1)
+        counts.append([array.sum(axis=0) for array in each])
+    return np.array(counts)
 
 
 def chance_scores(
@@ -176,6 +208,25 @@ def _rank_scores(
         if truth.any() and not truth.all():
             auroc[column] = roc_auc_score(truth, ranks)
     return average_precision, auroc
+
+
+def _probability_scores(
+    labels: np.ndarray, probabilities: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log loss and Brier score per behavior, NaN where they do not exist."""
+    log_loss, brier = np.full((2, labels.shape[1]), np.nan)
+    if probabilities is None:
+        return log_loss, brier
+    for column in range(labels.shape[1]):
+        scored = labels[:, column] >= 0
+        if not scored.any():
+            continue
+        truth = labels[scored, column] == 1
+        chance = probabilities[scored, column].astype(np.float64)
+        brier[column] = ((chance - truth) ** 2).mean()
+        of_truth = np.clip(np.where(truth, chance, 1 - chance), SMALLEST, 1.0)
+        log_loss[column] = -np.log(of_truth).mean()
+    return log_loss, brier
 
 
 def _background_f1(labels: np.ndarray, present: np.ndarray) -> float:

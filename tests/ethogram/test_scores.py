@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pixelethogram.ethogram.scores import Scores, chance_scores, score
+from pixelethogram.ethogram.scores import Scores, chance_scores, count_hits, score
 
 BEHAVIORS = ("a", "b", "c")
 
@@ -33,7 +33,8 @@ def test_every_score_equals_scikit_learn(seed: int) -> None:
     labels, probabilities, present = random_case(seed)
     scores = score(labels, probabilities, present, BEHAVIORS)
     expected: dict[str, list[float]] = {name: [] for name in
-        ("precision", "recall", "f1", "average_precision", "auroc", "support")}  # fmt: skip
+        ("precision", "recall", "f1", "average_precision", "auroc", "log_loss", "brier",
+         "support")}  # fmt: skip
     for column in range(3):
         scored = labels[:, column] >= 0
         truth, guess = labels[scored, column] == 1, present[scored, column]
@@ -43,6 +44,8 @@ def test_every_score_equals_scikit_learn(seed: int) -> None:
         expected["f1"].append(metrics.f1_score(truth, guess))
         expected["average_precision"].append(metrics.average_precision_score(truth, ranks))
         expected["auroc"].append(metrics.roc_auc_score(truth, ranks))
+        expected["log_loss"].append(metrics.log_loss(truth, ranks, labels=[False, True]))
+        expected["brier"].append(metrics.brier_score_loss(truth, ranks))
         expected["support"].append(truth.sum())
     for name, values in expected.items():
         np.testing.assert_allclose(getattr(scores, name), values, rtol=0, atol=1e-12)
@@ -194,3 +197,20 @@ def test_reference_vectors(golden: Path) -> None:
         for name in ("f1", "precision", "recall"):
             mine, reference = getattr(scores, name), vectors[f"bythr_{name}"][row]
             np.testing.assert_allclose(mine[occurring], reference[occurring], atol=1e-6)
+
+
+def test_counts_per_video_add_up_to_the_scores() -> None:
+    cases = [random_case(seed) for seed in range(3)]
+    counts = count_hits([labels for labels, _, _ in cases], [present for _, _, present in cases])
+    hits, predicted, positives = counts.sum(axis=0)
+    labels, probabilities, present = (np.concatenate(arrays) for arrays in zip(*cases, strict=True))
+    scores = score(labels, probabilities, present, BEHAVIORS)
+    np.testing.assert_allclose(2 * hits / (predicted + positives), scores.f1, atol=1e-12)
+    assert positives.tolist() == scores.support.tolist()
+
+
+def test_log_loss_of_what_was_held_impossible_is_finite() -> None:
+    labels, impossible = np.ones((1, 1), dtype=np.int8), np.zeros((1, 1))
+    scores = score(labels, impossible, impossible > 0.5, ["a"])
+    assert scores.macro_log_loss == pytest.approx(-math.log(np.finfo(float).eps))
+    assert scores.macro_brier == 1
