@@ -14,7 +14,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pixelethogram.commands import labels, prediction, projects, reference, scores, training
+from pixelethogram.commands import (
+    labels,
+    prediction,
+    projects,
+    reference,
+    reports,
+    scores,
+    training,
+)
 from pixelethogram.errors import PixelethogramError, explain_shortage
 
 CANCELLED = 130
@@ -30,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": training.extract,
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
+    "stats": reports.stats,
     "models": reference.models,
     "settings": reference.settings,
 }

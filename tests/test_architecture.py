@@ -29,6 +29,7 @@ FLOORS = {
     "splits": 0,
     "assignment": 0,
     "start_weights": 0,
+    "video_metadata": 0,
     "config": 1,
     "config_layers": 1,
     "configs": 1,
@@ -63,6 +64,7 @@ FLOORS = {
     "evaluation": 5,
     "intake": 5,
     "label_check": 5,
+    "behavior_statistics": 5,
     "overview": 5,
     "interop": 6,
     "interop.deepethogram_weights": 2,  # names only; start weights of any stage need them
