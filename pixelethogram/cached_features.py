@@ -35,7 +35,7 @@ def read_features(
         InputError: The video has no features of this run yet, or they were made of another
             recording or other weights.
     """
-    with _open_features(video, run) as arrays:
+    with open_features(video, run) as arrays:
         return arrays.read(name, start, stop)
 
 
@@ -46,7 +46,7 @@ def list_features(video: Video, run: Run) -> list[str]:
         InputError: The video has no features of this run yet, or they were made of another
             recording or other weights.
     """
-    with _open_features(video, run) as arrays:
+    with open_features(video, run) as arrays:
         return arrays.names
 
 
@@ -92,7 +92,13 @@ def predict_unlearned(
 
 
 @contextlib.contextmanager
-def _open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
+def open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
+    """The file that extraction left.
+
+    Raises:
+        InputError: The video has no features of this run yet, or they were made of another
+            recording or other weights.
+    """
     path = array_file(video.folder, "features", run.id)
     if not path.exists():
         raise InputError(

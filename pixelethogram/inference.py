@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
+from pixelethogram.unlike_training import (
+    TrainingVideos,
+    measure_video,
+    read_colors,
+    read_training_videos,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +59,8 @@ class PipelineModels:
     sequence: nn.Module
     decision: Decision
     device: str
+    training_videos: TrainingVideos | None = None
+    """What they learned from; None in runs that did not keep it."""
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -72,6 +80,8 @@ class VideoResult:
     ethogram_csv: Path | None = None
     share: dict[str, float] = dataclasses.field(default_factory=dict)
     """Behavior -> share of frames on which it is present."""
+    unlike_training: list[str] = dataclasses.field(default_factory=list)
+    """What makes it unlike the videos that the model learned from."""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +97,13 @@ def load_models(run_or_project: Path, device: str) -> PipelineModels:
     features = load_features(features_run, load_flow_of(features_run)).to(device)
     decision = Decision.from_dict(run.results["decision"])
     return PipelineModels(
-        run, features_run.config, features, load_sequence(run).to(device), decision, device
+        run,
+        features_run.config,
+        features,
+        load_sequence(run).to(device),
+        decision,
+        device,
+        read_training_videos(run.folder),
     )
 
 
@@ -115,8 +131,8 @@ def find_sequence_run(path: Path) -> Run:
 
 def predict_video(
     source: Path, models: PipelineModels, output: Path, progress: Progress
-) -> tuple[Ethogram, np.ndarray]:
-    """The whole product: pixels in, ethogram and probabilities (T, K) out.
+) -> tuple[Ethogram, np.ndarray, list[str]]:
+    """The whole product: pixels in; ethogram, probabilities (T, K) and what is unusual out.
 
     Memory does not grow with the length of the video: features pass through a file beside `output`.
     """
@@ -132,8 +148,9 @@ def predict_video(
                 device=models.device,
                 progress=progress,
             )
-            fps = frames.fps
+            size = {"height": frames.height, "width": frames.width, "fps": frames.fps}
         with ArrayReader(spool) as features:
+            unusual = _find_unusual(models, features, size)
             probabilities = predict_probabilities(
                 models.sequence,  # type: ignore[arg-type]
                 lambda start, stop: features.read("features", start, stop),
@@ -143,7 +160,8 @@ def predict_video(
     finally:
         spool.unlink(missing_ok=True)
     present = models.decision.apply(probabilities)
-    return Ethogram(present.astype(np.int8), models.behaviors, fps), probabilities
+    ethogram = Ethogram(present.astype(np.int8), models.behaviors, size["fps"])
+    return ethogram, probabilities, unusual
 
 
 def predict_videos(
@@ -215,7 +233,7 @@ def _predict_one(
             return done
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        ethogram, probabilities = predict_video(source, models, stamp, progress)
+        ethogram, probabilities, unusual = predict_video(source, models, stamp, progress)
         seconds = time.monotonic() - started
         ethogram_csv = _write_outputs(ethogram, probabilities, models, folder, source.name)
     except InputError as error:
@@ -230,10 +248,11 @@ def _predict_one(
         "fps": ethogram.fps,
         "seconds": round(seconds, 3),
         "share": share,
+        "unlike_training": unusual,
         **models.decision.to_dict(),
     }
     write_bytes(stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return VideoResult(source, "done", len(ethogram.values), seconds, ethogram_csv, share)
+    return VideoResult(source, "done", len(ethogram.values), seconds, ethogram_csv, share, unusual)
 
 
 def _write_outputs(
@@ -262,7 +281,19 @@ def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult
     ethogram_csv = stamp.with_name(f"{source.name}.ethogram.csv")
     if record["sha256"] != sha256 or not ethogram_csv.is_file():
         return None
-    return VideoResult(source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"])
+    unusual = record.get("unlike_training", [])
+    return VideoResult(
+        source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"], unusual
+    )
+
+
+def _find_unusual(
+    models: PipelineModels, features: ArrayReader, size: Mapping[str, Any]
+) -> list[str]:
+    if models.training_videos is None:
+        return []
+    video = measure_video(features, read_colors(features), **size)
+    return models.training_videos.compare(video)
 
 
 def _refuse_same_names(recordings: Sequence[tuple[Path, Path]]) -> None:
@@ -282,4 +313,6 @@ def _describe(result: VideoResult) -> str:
         return f"failed: {result.error}"
     if result.status == "skipped":
         return "done before, skipped"
-    return f"{result.num_frames} frames at {result.num_frames / result.seconds:.1f}/s"
+    text = f"{result.num_frames} frames at {result.num_frames / result.seconds:.1f}/s"
+    unusual = "".join(f"\n  unlike the training videos: {each}" for each in result.unlike_training)
+    return text + unusual

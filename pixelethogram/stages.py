@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pixelethogram.cached_features import LeftOut, predict_unlearned, read_features
+from pixelethogram.cached_features import (
+    LeftOut,
+    predict_unlearned,
+    read_features,
+)
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.evaluation import evaluate, plot_evaluation
@@ -50,6 +54,11 @@ from pixelethogram.sequence.train import (
     train_sequence,
 )
 from pixelethogram.splits import Segment
+from pixelethogram.unlike_training import (
+    gather,
+    measure_training_videos,
+    write_training_videos,
+)
 
 Span = tuple[int, int, int]
 """Video number, start, stop."""
@@ -168,6 +177,9 @@ def _train_sequence(job: Job, run: Run) -> Run:
         )
     decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
     plot_evaluation(evaluation, run.folder / "scores.png")
+    write_training_videos(
+        gather(measure_training_videos(job.project, features_run, labels)), run.folder
+    )
     finish_run(run, model.state_dict(), {**about, **decision})
     drop_resumables(run)
     return run

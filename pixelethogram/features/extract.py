@@ -7,6 +7,7 @@ networks, and an HDF5 file.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -24,6 +25,7 @@ from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import iterate_chunks
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
+from pixelethogram.frames.statistics import ColorMeter
 from pixelethogram.progress import Progress
 from pixelethogram.store import ArrayWriter
 from pixelethogram.training.device import choose_precision
@@ -48,7 +50,7 @@ def extract_to_file(
         frames: The recording.
         config: All settings of the features run.
         path: The file to write.
-        attributes: Kept in the file; precision and frame settings are added.
+        attributes: Kept in the file; precision, frame settings and colors are added.
         device: Where the model is.
         progress: Told of every frame.
 
@@ -63,7 +65,8 @@ def extract_to_file(
     length, spacing = config.flow.model.clip_length, config.frames.spacing
     progress.start("features", frames.num_frames)
     num_frames = 0
-    blocks = _ahead(_blocks(frames, config.frames, length, config.features.batch_size))
+    meter = ColorMeter()
+    blocks = _ahead(_blocks(frames, config.frames, length, config.features.batch_size, meter))
     with ArrayWriter(path, about) as writer, contextlib.closing(blocks):
         for block in blocks:
             frames_on_device = torch.from_numpy(block).to(device)
@@ -73,6 +76,7 @@ def extract_to_file(
             done = len(arrays["logits"])
             num_frames += done
             progress.advance(done)
+        writer.annotate({"colors": dataclasses.asdict(meter.statistics)})
         writer.finish()
     progress.finish()
     return num_frames
@@ -124,13 +128,13 @@ def _refuse_infinite(arrays: Mapping[str, np.ndarray], first_frame: int, path: P
 
 
 def _blocks(
-    frames: FrameSource, settings: FramesConfig, length: int, size: int
+    frames: FrameSource, settings: FramesConfig, length: int, size: int, meter: ColorMeter
 ) -> Iterator[np.ndarray]:
     resized = (
         resize_frame(frame, settings.height, settings.width, settings.fit)
         for frame in frames.iterate()
     )
-    return iterate_chunks(resized, length, size, settings.spacing)
+    return iterate_chunks(meter.watch(resized), length, size, settings.spacing)
 
 
 def _ahead(blocks: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
