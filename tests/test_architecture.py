@@ -64,6 +64,7 @@ FLOORS = {
     "evaluation": 5,
     "intake": 5,
     "label_check": 5,
+    "alarms": 5,
     "unlike_training": 5,
     "behavior_statistics": 5,
     "overview": 5,
