@@ -39,6 +39,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
     "stats": reports.stats,
+    "learning-curve": reports.learning_curve,
+    "report": reports.report,
     "models": reference.models,
     "settings": reference.settings,
 }

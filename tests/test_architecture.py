@@ -64,6 +64,8 @@ FLOORS = {
     "evaluation": 5,
     "intake": 5,
     "label_check": 5,
+    "learning_curve": 5,
+    "reporting": 6,
     "alarms": 5,
     "unlike_training": 5,
     "behavior_statistics": 5,
@@ -84,7 +86,7 @@ PURE_FOLDERS = ("models", "losses", "windows")
 
 LIGHTNING = {"pytorch_lightning", "lightning"}
 MAY_IMPORT_LIGHTNING = {"training.fit", "training.classifier", "flow.task"}
-MAY_IMPORT_MATPLOTLIB = {"ethogram.plots"}
+MAY_IMPORT_MATPLOTLIB = {"ethogram.plots", "reporting.figures"}
 HEAVY = {
     *LIGHTNING,
     *("torch", "torchvision", "torchmetrics", "kornia", "cv2", "av", "h5py"),

@@ -28,7 +28,7 @@ from pixelethogram.splits import Segment
 
 COMMANDS = [
     *("demo", "doctor", "new", "add", "import", "labels", "status", "train", "extract", "predict"),
-    *("evaluate", "stats", "models", "settings"),
+    *("evaluate", "stats", "learning-curve", "report", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")
