@@ -16,9 +16,9 @@ import numpy as np
 from pixelethogram.ethogram.bouts import find_runs
 from pixelethogram.ethogram.shortcuts import MIN_VIDEOS, Shortcuts, ask_baselines
 from pixelethogram.frames.proxy import ProxyFile
+from pixelethogram.metadata import UNKNOWN, Metadata, read_metadata
 from pixelethogram.project import Project, Video
 from pixelethogram.splits import Segment
-from pixelethogram.video_metadata import Metadata, read_project_metadata
 
 SCENE_SIDE = 16
 SCENE_FRAMES = 50
@@ -31,7 +31,7 @@ SETUP_COLUMNS = frozenset(
         *("lighting", "rater", "rig", "room", "session", "setup", "site"),
     }
 )
-"""Columns of metadata.csv that a behavior should not depend on; a treatment may change it."""
+"""Columns of videos.csv that a behavior should not depend on; a treatment may change it."""
 ANIMAL_COLUMNS = frozenset({"animal", "cage", "individual", "litter", "mouse", "rat", "subject"})
 
 
@@ -59,7 +59,7 @@ class AlarmReport:
 def find_alarms(project: Project) -> AlarmReport:
     """Look at the labels, the parts and the recordings of a project; no model is needed."""
     labels = {name: each.values for name, each in project.read_labels().items()}
-    metadata = read_project_metadata(project.folder)
+    metadata = read_metadata(project)
     alarms = count_bouts(labels, project.splits, project.behaviors)
     alarms += check_parts(project.splits, metadata)
     if len(labels) < MIN_VIDEOS:
@@ -134,6 +134,7 @@ def check_parts(splits: Mapping[str, Sequence[Segment]], metadata: Metadata) -> 
     for column in (name for name in columns if name.lower() in ANIMAL_COLUMNS):
         seen = {metadata[video][column] for video in train if video in metadata}
         shared = seen & {metadata[video][column] for video in judging if video in metadata}
+        shared -= {UNKNOWN}
         if shared:
             what = f"{column} {', '.join(sorted(shared)[:5])}: in training and in test"
             do = "give all videos of one to the same part, by hand in project.yaml"

@@ -15,8 +15,9 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv
 from pixelethogram.ethogram.time_budget import COLUMNS, MEASURES, Row, summarize_groups
+from pixelethogram.group_table import find_groups, read_group_table
+from pixelethogram.metadata import read_column
 from pixelethogram.project import Project
-from pixelethogram.video_metadata import find_groups, read_metadata, read_project_metadata
 
 PREDICTION_SUFFIX = ".ethogram.csv"
 
@@ -62,16 +63,19 @@ def choose_groups(
     """Group of each video; empty where no groups are asked for.
 
     Args:
-        folder: A project with or without `metadata.csv`, or a folder of predictions.
+        folder: A project, whose videos.csv may know them, or a folder of predictions.
         videos: Their names.
         table: CSV file of videos; None takes that of the project.
-        column: Which column; None takes `group`, or the first one of a table that was given.
+        column: Which column; None takes the first one of a table that was given.
     """
-    metadata = read_metadata(table) if table else read_project_metadata(folder)
+    if table is not None:
+        return find_groups(read_group_table(table), column, videos)
     if column is None:
-        columns = list(next(iter(metadata.values()), {}))
-        column = "group" if "group" in columns else columns[0] if table and columns else None
-    return {} if column is None else find_groups(metadata, column, videos)
+        return {}
+    if not (folder / "project.yaml").is_file():
+        raise UsageError("--by needs a table of the videos", do="add --groups FILE.csv")
+    values = read_column(Project(folder), column)
+    return {video: values[video] for video in videos}
 
 
 def write_tables(rows: Sequence[Row], source: Source, path: Path) -> list[Path]:

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": training.extract,
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
+    "raters": scores.raters,
     "stats": reports.stats,
     "learning-curve": reports.learning_curve,
     "report": reports.report,

@@ -242,6 +242,12 @@ class EthogramConfig(Settings):
 
     threshold_floor: float = Field(0.01, ge=0, lt=1)
     """No threshold is lower than this."""
+    thresholds: Literal["exact", "cv"] = "exact"
+    """exact: best F1 on all validation frames; cv: the mean of those without each validation video,
+    which leans less on any one of them."""
+    calibration: Literal["none", "temperature", "platt"] = "none"
+    """Make probabilities honest on validation frames before thresholds are chosen: by a scale of
+    the logit per behavior (temperature), or a scale and a shift (platt). Ranks stay as they are."""
     bout_percentile: float = Field(1.0, ge=0, le=100)
     """Bouts shorter than this percentile of the training bouts are dropped, gaps alike filled."""
     chance_repetitions: int = Field(100, ge=1)

@@ -82,15 +82,20 @@ def evaluate(
     """
     cut = {part: _cut(labels, segments) for part, segments in splits.items()}
     if decision is None:
+        val = sorted(splits["val"], key=lambda each: each.video)
         decision = choose_decision(
-            np.concatenate(_cut(probabilities, splits["val"])),
-            np.concatenate(cut["val"]),
+            np.concatenate(_cut(probabilities, val)),
+            np.concatenate(_cut(labels, val)),
             cut["train"],
             behaviors,
             exclusive=exclusive,
             threshold_floor=settings.threshold_floor,
             bout_percentile=settings.bout_percentile,
+            thresholds=settings.thresholds,
+            calibration=settings.calibration,
+            video_lengths=_count_frames(val),
         )
+    honest = {video: decision.calibrate(values) for video, values in probabilities.items()}
     present = {video: decision.apply(values) for video, values in probabilities.items()}
     parts = {}
     for part in JUDGED_PARTS:
@@ -100,7 +105,7 @@ def evaluate(
         parts[part] = PartScores(
             score(
                 np.concatenate(cut[part]),
-                np.concatenate(_cut(probabilities, splits[part])),
+                np.concatenate(_cut(honest, splits[part])),
                 np.concatenate(found),
                 behaviors,
             ),
@@ -145,6 +150,14 @@ def score_rows(evaluations: Mapping[str, Evaluation], part: str) -> list[list[An
 def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Picture of the scores on the part that judges."""
     plot_scores(evaluation.final.scores, evaluation.final.chance, path)
+
+
+def _count_frames(segments: Sequence[Segment]) -> list[int]:
+    """Frames of each video, in the order of the segments."""
+    frames: dict[str, int] = {}
+    for each in segments:
+        frames[each.video] = frames.get(each.video, 0) + each.stop - each.start
+    return list(frames.values())
 
 
 def _cut(arrays: Arrays, segments: Sequence[Segment]) -> list[np.ndarray]:

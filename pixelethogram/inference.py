@@ -29,14 +29,14 @@ from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.train import load_features
-from pixelethogram.frames.source import find_recordings, open_frames
+from pixelethogram.frames.source import find_recordings, hash_recording, open_frames
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.progress import Progress, SilentProgress
-from pixelethogram.project import hash_recording
 from pixelethogram.runs import Run, find_runs
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
+from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
 from pixelethogram.unlike_training import (
     TrainingVideos,
     measure_video,
@@ -90,12 +90,20 @@ class VideoResult:
         return {**plain, "source": str(self.source), "ethogram_csv": str(self.ethogram_csv or "")}
 
 
-def load_models(run_or_project: Path, device: str) -> PipelineModels:
-    """Networks and decision rule of a sequence run, or of the newest one of a project."""
+def load_models(
+    run_or_project: Path, device: str, thresholds: Sequence[str] = ()
+) -> PipelineModels:
+    """Networks and decision rule of a sequence run, or of the newest one of a project.
+
+    Args:
+        run_or_project: Folder of either.
+        device: cpu, cuda or mps.
+        thresholds: Such as groom=0.3, in place of the run's.
+    """
     run = find_sequence_run(run_or_project)
     features_run = run.parent("features")
     features = load_features(features_run, load_flow_of(features_run)).to(device)
-    decision = Decision.from_dict(run.results["decision"])
+    decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
     return PipelineModels(
         run,
         features_run.config,
@@ -161,7 +169,7 @@ def predict_video(
         spool.unlink(missing_ok=True)
     present = models.decision.apply(probabilities)
     ethogram = Ethogram(present.astype(np.int8), models.behaviors, size["fps"])
-    return ethogram, probabilities, unusual
+    return ethogram, models.decision.calibrate(probabilities), unusual
 
 
 def predict_videos(
@@ -185,6 +193,8 @@ def predict_videos(
         One result per recording, failed ones included.
     """
     progress = progress or SilentProgress()
+    if changes := describe_changes(models.run, models.decision):
+        progress.message(changes)
     recordings = find_recordings(sources)
     if output:
         _refuse_same_names(recordings)
@@ -229,7 +239,7 @@ def _predict_one(
     stamp = folder / f"{source.name}.json"
     try:
         sha256 = hash_recording(source)
-        if not overwrite and (done := _read_stamp(stamp, sha256, models.run, source)):
+        if not overwrite and (done := _read_stamp(stamp, sha256, models, source)):
             return done
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -267,14 +277,20 @@ def _write_outputs(
     return folder / f"{name}.ethogram.csv"
 
 
-def _read_stamp(stamp: Path, sha256: str, run: Run, source: Path) -> VideoResult | None:
+def _read_stamp(
+    stamp: Path, sha256: str, models: PipelineModels, source: Path
+) -> VideoResult | None:
     """What an earlier call made of the same recording with the same run; None if it is to do."""
     if not stamp.is_file():
         return None
     record = json.loads(stamp.read_text("utf-8"))
-    if record["run"] != run.id:
+    thresholds = models.decision.to_dict()["thresholds"]
+    if record["run"] != models.run.id or record["thresholds"] != thresholds:
+        other = "with other thresholds"
+        if record["run"] != models.run.id:
+            other = f"by another run, {record['run']}"
         raise InputError(
-            f"{source.name} was predicted by another run, {record['run']}",
+            f"{source.name} was predicted {other}",
             where=stamp,
             do="add --overwrite to replace it, or choose another folder with --out",
         )

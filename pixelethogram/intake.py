@@ -9,7 +9,8 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram
 from pixelethogram.frames.source import find_recordings
 from pixelethogram.progress import Progress
-from pixelethogram.project import Project, Video, add_video, import_labels
+from pixelethogram.project import Project, Video, import_labels
+from pixelethogram.recordings import add_video
 
 LABELS_SUFFIX = ".labels.csv"
 

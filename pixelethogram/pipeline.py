@@ -19,21 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from pixelethogram.cached_features import (
-    list_features,
-    predict_cached,
-    predict_unlearned,
-    read_features,
-)
+from pixelethogram.cached_features import predict_cached
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.plots import plot_curves, plot_raster
-from pixelethogram.evaluation import Evaluation, evaluate
 from pixelethogram.features.extract import extract_to_file
 from pixelethogram.features.train import load_features
 from pixelethogram.lineage import (
@@ -48,19 +41,14 @@ from pixelethogram.lineage import (
 )
 from pixelethogram.memory_plan import announce_memory
 from pixelethogram.project import Project, Video
+from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.runs import Run, Stage, find_runs, latest_run
-from pixelethogram.sequence.ensemble import drop_between_folds, folds_from_dict
-from pixelethogram.sequence.train import load_ensemble, load_sequence
+from pixelethogram.sequence.train import load_sequence
 from pixelethogram.splits import solve_splits
 from pixelethogram.stages import Job, reload_stage, run_stage
-from pixelethogram.store import ArrayReader, ArrayWriter, array_file
-from pixelethogram.training.classifier import to_probabilities
+from pixelethogram.store import ArrayWriter, array_file
+from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
 
-FEATURES_LOGITS = {
-    "features": "logits",
-    "spatial stream": "spatial_logits",
-    "flow stream": "flow_logits",
-}
 MIN_GAIN_DB = 0.5  # flow that explains less is of little use
 DRY_RUN_ABOVE = 300  # steps; longer trainings are tried with two steps first
 SETTINGS_SHOWN = 5
@@ -195,14 +183,21 @@ def extract_project(job: Job, *, overwrite: bool = False) -> int:
     return len(missing)
 
 
-def predict_project(job: Job, *, overwrite: bool = False) -> Run:
+def predict_project(job: Job, *, overwrite: bool = False, thresholds: Sequence[str] = ()) -> Run:
     """Probabilities and ethogram of every video of the project, from its cached features.
 
     Probabilities of this run that are there already are kept, unless they are to be overwritten.
+
+    Args:
+        job: Project and settings.
+        overwrite: Predict again what is done.
+        thresholds: Such as groom=0.3, in place of the run's.
     """
     run = latest_run(job.project.runs, "sequence")
     features_run = run.parent("features")
-    decision = Decision.from_dict(run.results["decision"])
+    decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
+    if changes := describe_changes(run, decision):
+        job.progress.message(changes)
     model = load_sequence(run)
     for video in job.project.videos():
         target = array_file(video.folder, "sequence", run.id)
@@ -213,77 +208,6 @@ def predict_project(job: Job, *, overwrite: bool = False) -> Run:
                 writer.finish()
         _write_ethogram(job.project, video, decision, read_probabilities(video, run))
     return run
-
-
-def evaluate_project(job: Job, run: Run | None = None) -> dict[str, Evaluation]:
-    """Scores of the sequence model and, without temporal context, of the features and each stream.
-
-    Judged are the val and test parts as they are now; a video keeps its part for good.
-    """
-    run = run or latest_run(job.project.runs, "sequence")
-    features_run = run.parent("features")
-    splits = job.project.splits
-    if run.config.sequence.ensemble_folds > 1:
-        splits = drop_between_folds(splits, folds_from_dict(run.results["folds"]))
-    judged = {segment.video for segments in splits.values() for segment in segments}
-    ethograms = job.project.read_labels()
-    labels = {name: ethograms[name].values for name in ethograms if name in judged}
-    videos = [job.project.video(name) for name in labels]
-    found: dict[str, dict[str, np.ndarray]] = {
-        "sequence": _read_unlearned(videos, run, features_run)
-    }
-    arrays = {name for video in videos for name in list_features(video, features_run)}
-    for name, array in FEATURES_LOGITS.items():
-        if array not in arrays:  # a network that does not have two streams
-            continue
-        found[name] = {
-            video.name: _logits_to_probabilities(
-                read_features(video, features_run, array), run.exclusive
-            )
-            for video in videos
-        }
-    return {
-        name: evaluate(
-            labels,
-            probabilities,
-            splits,
-            run.behaviors,
-            exclusive=run.exclusive,
-            settings=run.config.ethogram,
-            seed=run.config.seed,
-            decision=Decision.from_dict(run.results["decision"]) if name == "sequence" else None,
-        )
-        for name, probabilities in found.items()
-    }
-
-
-def read_probabilities(video: Video, run: Run) -> np.ndarray:
-    """(T, K) of a project video, as `predict_project` left them.
-
-    Raises:
-        InputError: The video has not been predicted with this run.
-    """
-    path = array_file(video.folder, "sequence", run.id)
-    if not path.exists():
-        raise InputError(
-            f"{video.name} has not been predicted with run {run.id}",
-            where=path,
-            do=f'pixelethogram predict "{run.folder.parents[2]}"',
-        )
-    with ArrayReader(path, video.num_frames) as arrays:
-        return arrays.read("probabilities")
-
-
-def _read_unlearned(videos: Sequence[Video], run: Run, features_run: Run) -> dict[str, np.ndarray]:
-    """Probabilities (T, K) per video to be judged; those of an ensemble's members are made anew."""
-    if run.config.sequence.ensemble_folds == 1:
-        return {video.name: read_probabilities(video, run) for video in videos}
-    model = load_ensemble(run)
-    left_out = model.pair(folds_from_dict(run.results["folds"]))
-    return {
-        video.name: predict_unlearned(video, features_run, model, left_out, exclusive=run.exclusive)
-        for video in videos
-    }
 
 
 def _inherit(job: Job, stage: Stage) -> Job:
@@ -338,7 +262,7 @@ def _write_ethogram(
     plot_raster(
         video.read_labels(project.behaviors),
         ethogram,
-        probabilities,
+        decision.calibrate(probabilities),
         decision.thresholds,
         video.folder / "ethogram.png",
     )
@@ -383,7 +307,3 @@ def _shorten(config: Config, stage: Stage) -> Config:
 
 def _has_arrays(video: Video, stage: Stage, run: Run) -> bool:
     return array_file(video.folder, stage, run.id).exists()
-
-
-def _logits_to_probabilities(logits: np.ndarray, exclusive: bool) -> np.ndarray:
-    return to_probabilities(torch.from_numpy(logits), exclusive).numpy()

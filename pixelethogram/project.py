@@ -4,10 +4,13 @@
 
     my_project/
     ├── project.yaml              behaviors (ordered), exclusive, settings, splits
+    ├── videos.csv                what is known of each video (metadata.py); may not exist
     ├── videos/<name>/
     │   ├── video.yaml            source, hash, frames, fps, size
     │   ├── frame_table.npz       time stamps and key frames (video files only)
+    │   ├── pose.h5               keypoints (pose/pose_file.py), of some videos
     │   ├── labels.csv            human ethogram: 1 present, 0 absent, -1 not scored
+    │   ├── labels.<rater>.csv    the same by another person; judges, never trains
     │   ├── proxy/<size>.*        frames at training size (frames/proxy.py), safe to delete
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
@@ -17,10 +20,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
-import re
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,14 +29,15 @@ import numpy as np
 
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
-from pixelethogram.frames.frame_table import FrameTable, read_frame_table, write_frame_table
-from pixelethogram.frames.image_folder import IMAGE_SUFFIXES
-from pixelethogram.frames.source import FrameSource, open_frames
+from pixelethogram.frames.frame_table import read_frame_table
+from pixelethogram.frames.source import FrameSource, hash_recording, open_frames
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.pose_file import read_pose
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
-HASHED_BYTES = 1 << 20
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
+NO_RATERS = frozenset({"old", "new"})  # labels.old.csv is what was there before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +72,16 @@ class Video:
         return str(self.info["sha256"])
 
     @property
+    def is_pose(self) -> bool:
+        """True for a recording that has a pose and no pixels."""
+        return self.info.get("kind") == "pose"
+
+    @property
+    def pose_path(self) -> Path:
+        """Keypoints of the recording; may not exist."""
+        return self.folder / "pose.h5"
+
+    @property
     def labels_path(self) -> Path:
         """The human ethogram; may not exist."""
         return self.folder / "labels.csv"
@@ -83,12 +93,14 @@ class Video:
 
     @property
     def source(self) -> Path:
-        """The recording itself.
+        """The recording itself; of a pose without pixels the copy in the project.
 
         Raises:
             InputError: It is neither where it was nor at the same place relative to the project,
                 or another recording has taken its place.
         """
+        if self.is_pose:
+            return self.pose_path
         relative = (self.folder / self.info["relative_source"]).resolve()
         candidates = list(dict.fromkeys([relative, Path(self.info["source"])]))
         present = [path for path in candidates if path.exists()]
@@ -108,11 +120,38 @@ class Video:
         table = read_frame_table(table_path) if table_path.exists() else None
         return open_frames(self.source, table)
 
-    def read_labels(self, behaviors: Sequence[str]) -> Ethogram | None:
-        """Labels in the project's order of behaviors; None where nobody scored the video."""
-        if not self.labels_path.exists():
+    def read_pose(self) -> Pose:
+        """Keypoints of every frame.
+
+        Raises:
+            InputError: Nobody gave any.
+        """
+        if not self.pose_path.exists():
+            raise InputError(
+                f"{self.name} has no pose",
+                where=self.folder,
+                do=f'pixelethogram import PROJECT POSE_FILE --video "{self.name}"',
+            )
+        return read_pose(self.pose_path)
+
+    @property
+    def raters(self) -> tuple[str, ...]:
+        """Names of the people whose labels lie beside labels.csv, sorted."""
+        names = (
+            path.name[len("labels.") : -len(".csv")] for path in self.folder.glob("labels.*.csv")
+        )
+        return tuple(sorted(name for name in names if "." not in name and name not in NO_RATERS))
+
+    def rater_path(self, rater: str | None) -> Path:
+        """Labels of a rater; None means labels.csv, which trains."""
+        return self.labels_path if rater is None else self.folder / f"labels.{rater}.csv"
+
+    def read_labels(self, behaviors: Sequence[str], rater: str | None = None) -> Ethogram | None:
+        """Labels in the project's order of behaviors; None where nobody, or not this rater, did."""
+        path = self.rater_path(rater)
+        if not path.exists():
             return None
-        return read_csv(self.labels_path, behaviors, self.num_frames, self.fps)
+        return read_csv(path, behaviors, self.num_frames, self.fps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,15 +238,20 @@ class Project:
 
     def write_splits(self, splits: Mapping[str, Sequence[Segment]]) -> None:
         """Keep the splits in project.yaml."""
+        write_yaml(self.folder / "project.yaml", self.with_splits(splits).record)
+        self.__dict__.pop("record", None)
+
+    def with_splits(self, splits: Mapping[str, Sequence[Segment]]) -> Project:
+        """The same project with other splits, which are written nowhere."""
         plain: dict[str, dict[str, list[list[int]]]] = {}
         for part, segments in splits.items():
             plain[part] = {}
             for segment in segments:
                 spans = plain[part].setdefault(segment.video, [])
                 spans.append([int(segment.start), int(segment.stop)])
-        record = {**self.record, "splits": plain}
-        write_yaml(self.folder / "project.yaml", record)
-        self.__dict__.pop("record", None)
+        other = Project(self.folder)
+        other.__dict__["record"] = {**self.record, "splits": plain}
+        return other
 
 
 def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = False) -> Project:
@@ -230,129 +274,61 @@ def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = 
     return Project(folder)
 
 
-def add_video(project: Project, source: Path, *, copy: bool = False) -> tuple[Video, bool]:
-    """Index one recording: its frames are counted by decoding it once.
-
-    Args:
-        project: Where to add it.
-        source: Video file, image folder or HDF5 movie.
-        copy: Copy the recording into the project instead of linking it.
-
-    Returns:
-        The video, and whether it is new (False: it was there already).
-
-    Raises:
-        InputError: Not a recording, or another recording has the same name.
-    """
-    source = source.resolve()
-    name = re.sub(r"[/\\:]", "_", source.stem if source.is_file() else source.name)
-    folder = project.folder / "videos" / name
-    sha256 = hash_recording(source)
-    if (folder / "video.yaml").is_file():
-        return _existing_video(Video(folder), sha256, source), False
-    with open_frames(source) as frames:
-        table = frames.scan()
-        info = {
-            "sha256": sha256,
-            "num_frames": frames.num_frames,
-            "fps": round(float(frames.fps), 6),
-            "height": frames.height,
-            "width": frames.width,
-        }
-    folder.mkdir(parents=True, exist_ok=True)
-    info |= _place(_copy_recording(source, folder) if copy else source, folder)
-    if isinstance(table, FrameTable):
-        write_frame_table(table, folder / "frame_table.npz")
-        info |= {"num_damaged": table.num_damaged, "variable_rate": table.variable_rate}
-    write_yaml(folder / "video.yaml", info)
-    return Video(folder), True
-
-
 def import_labels(
-    project: Project, video: Video, path: Path, *, overwrite: bool = False
+    project: Project,
+    video: Video,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    rater: str | None = None,
 ) -> Ethogram:
     """Check a labels file against a video and keep a copy as its labels.csv.
 
+    Args:
+        project: The project of the video.
+        video: The video that was scored.
+        path: The file.
+        overwrite: Replace other labels; they are kept as labels.old.csv.
+        rater: Keep it as labels.<rater>.csv, which judges and never trains.
+
     Raises:
+        UsageError: The rater's name cannot be part of the name of a file.
         InputError: It does not fit, or would replace other labels without `overwrite`.
     """
+    if rater is not None:
+        _check_rater(rater)
     ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
     if project.exclusive:
         _check_exclusive(ethogram, path)
     if not overwrite:
-        _refuse_other_labels(project, video, ethogram)
-    fresh = video.folder / "labels.new.csv"
+        _refuse_other_labels(project, video, ethogram, rater)
+    target = video.rater_path(rater)
+    fresh = target.with_suffix(".new.csv")
     write_csv(ethogram, fresh)
-    if video.labels_path.exists() and video.labels_path.read_bytes() != fresh.read_bytes():
-        video.labels_path.replace(video.folder / "labels.old.csv")
-    fresh.replace(video.labels_path)
+    if target.exists() and target.read_bytes() != fresh.read_bytes():
+        target.replace(target.with_suffix(".old.csv"))
+    fresh.replace(target)
     return ethogram
 
 
-def hash_recording(source: Path) -> str:
-    """Quick sha256: size, first and last megabyte; of a folder the names and sizes of pictures."""
-    digest = hashlib.sha256()
-    if source.is_dir():
-        for entry in sorted(source.iterdir()):
-            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith("."):
-                digest.update(f"{entry.name}:{entry.stat().st_size}\n".encode())
-        return digest.hexdigest()
-    try:
-        with source.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest.update(str(size).encode())
-            for start in (0, max(0, size - HASHED_BYTES)):
-                file.seek(start)
-                digest.update(file.read(HASHED_BYTES))
-    except OSError as error:
-        raise InputError(
-            f"cannot read the recording: {error.strerror}", where=source, do="check the path"
-        ) from error
-    return digest.hexdigest()
-
-
-def _existing_video(video: Video, sha256: str, source: Path) -> Video:
-    if video.sha256 != sha256:
-        raise InputError(
-            f'another recording is already called "{video.name}"',
-            where=source,
-            why=f"videos are named after their files; that one came from {video.info['source']}",
-            do="rename the file, then add it again",
+def _check_rater(rater: str) -> None:
+    forbidden = rater in NO_RATERS or set(rater) & set('./\\:*?"<>|')
+    if forbidden or not rater or rater != rater.strip():
+        raise UsageError(
+            f'"{rater}" cannot be the name of a rater',
+            why="it becomes part of a file's name, labels.NAME.csv; labels.old.csv has a meaning",
+            do="use letters, digits, - and _",
         )
-    try:
-        video.source  # noqa: B018 - raises when it is gone
-    except InputError:  # and here it is again
-        write_yaml(video.folder / "video.yaml", video.info | _place(source, video.folder))
-    return Video(video.folder)
 
 
-def _place(source: Path, folder: Path) -> dict[str, str]:
-    """Where a recording lies, for the day when the project, or all of it, was moved."""
-    try:
-        relative = os.path.relpath(source, folder)
-    except ValueError:  # another drive (Windows)
-        relative = str(source)
-    return {"source": str(source), "relative_source": Path(relative).as_posix()}
-
-
-def _copy_recording(source: Path, folder: Path) -> Path:
-    target = folder / source.name
-    temporary = folder / f".{source.name}.partial"
-    if source.is_dir():
-        shutil.copytree(source, temporary, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
-    return target
-
-
-def _refuse_other_labels(project: Project, video: Video, new: Ethogram) -> None:
-    old = video.read_labels(project.behaviors)
+def _refuse_other_labels(project: Project, video: Video, new: Ethogram, rater: str | None) -> None:
+    old, path = video.read_labels(project.behaviors, rater), video.rater_path(rater)
     if old is not None and not np.array_equal(old.values, new.values):
         raise InputError(
             f"{video.name} has other labels already",
-            where=video.labels_path,
-            do="add --overwrite to replace them; the old ones are kept as labels.old.csv",
+            where=path,
+            do="add --overwrite to replace them; the old ones are kept as "
+            + path.with_suffix(".old.csv").name,
         )
 
 

@@ -54,6 +54,7 @@ from pixelethogram.sequence.train import (
     train_sequence,
 )
 from pixelethogram.splits import Segment
+from pixelethogram.threshold_table import table_path, write_thresholds
 from pixelethogram.unlike_training import (
     gather,
     measure_training_videos,
@@ -176,6 +177,7 @@ def _train_sequence(job: Job, run: Run) -> Run:
             "them never, or no threshold tells them apart (F1 of 0.05 or more)"
         )
     decision = {"decision": evaluation.decision.to_dict(), "scores": evaluation.to_dict()}
+    write_thresholds(evaluation.decision, table_path(run))
     plot_evaluation(evaluation, run.folder / "scores.png")
     write_training_videos(
         gather(measure_training_videos(job.project, features_run, labels)), run.folder

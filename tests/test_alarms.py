@@ -10,7 +10,8 @@ import pytest
 
 from pixelethogram.alarms import check_parts, count_bouts, find_alarms, gather_facts, read_scene
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
-from pixelethogram.project import Project, add_video, create_project
+from pixelethogram.project import Project, create_project
+from pixelethogram.recordings import add_video
 from pixelethogram.splits import Segment
 from pixelethogram.toy import toy_frames
 
@@ -39,7 +40,7 @@ def make_project(folder: Path, *, leaky: bool) -> Project:
         video, _ = add_video(project, path)
         write_csv(Ethogram(values, BEHAVIORS, 30.0), video.labels_path)
         lines.append(f"v{seed:02d},{'north' if bright else 'south'}")
-    (project.folder / "metadata.csv").write_text("\n".join(lines), "utf-8")
+    (project.folder / "videos.csv").write_text("\n".join(lines), "utf-8")
     return project
 
 

@@ -97,7 +97,7 @@ def test_a_project_gives_the_ethograms_of_its_model_or_of_people(trained_project
 
 def test_groups_come_from_a_column(results: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
-    table.write_text("video,camera,group\na,1,drug\nday 2/b.mp4,2,control\n", "utf-8")
+    table.write_text("video,group,camera\na,drug,1\nday 2/b.mp4,control,2\n", "utf-8")
     names = ["a.mp4", "day 2/b.mp4"]
     assert choose_groups(results, names, table, None) == dict(
         zip(names, ["drug", "control"], strict=True)

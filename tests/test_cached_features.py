@@ -10,8 +10,8 @@ import pytest
 
 from pixelethogram.cached_features import list_features, predict_cached, read_features
 from pixelethogram.errors import InputError
-from pixelethogram.pipeline import evaluate_project, read_probabilities
 from pixelethogram.project import Project, Video
+from pixelethogram.project_evaluation import evaluate_project, read_probabilities
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.stages import Job

@@ -24,11 +24,13 @@ from pixelethogram.errors import InputError, PixelethogramError, ResourceError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.evaluation import evaluate
 from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import ProjectArrays, judge_arrays
 from pixelethogram.splits import Segment
+from pixelethogram.verdict import Verdict
 
 COMMANDS = [
     *("demo", "doctor", "new", "add", "import", "labels", "status", "train", "extract", "predict"),
-    *("evaluate", "stats", "learning-curve", "report", "models", "settings"),
+    *("evaluate", "raters", "stats", "learning-curve", "report", "models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")
@@ -389,6 +391,7 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     """The pipeline with its work left out: notes what is asked for, answers at once."""
     asked: list[tuple[str, Any]] = []
     results = {"loss": 0.5, "start_weights": STARTED}
+    settings = EthogramConfig(chance_repetitions=2)
     flow = SimpleNamespace(id="1", stage="flow", folder=Path("runs/1"), results=results)
     sequence = SimpleNamespace(id="2", stage="sequence", folder=Path("runs/2"), results={})
     bouts = np.tile(np.eye(2, dtype=np.int8), (10, 1))
@@ -400,24 +403,39 @@ def trained(project: Project, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
         parts,
         BEHAVIORS,
         exclusive=False,
-        settings=EthogramConfig(chance_repetitions=2),
+        settings=settings,
         seed=0,
     )
+    judged_run: Any = SimpleNamespace(
+        id="2",
+        folder=Path("runs/2"),
+        behaviors=BEHAVIORS,
+        exclusive=False,
+        config=SimpleNamespace(ethogram=settings, seed=0),
+        results={"decision": evaluation.decision.to_dict()},
+    )
+    probabilities = {"sequence": {"a": labels * 0.8 + 0.1}}
+    arrays = ProjectArrays(judged_run, {"a": labels}, probabilities, parts, {"a": 30.0})
+    judgement = judge_arrays(arrays, evaluation, "test")
+    assert judgement is not None
+    verdict = Verdict(judged_run, "test", {"sequence": evaluation}, {("sequence", ""): judgement})
 
     def answer(name: str, value: Any) -> None:
         def act(job: Any, *rest: Any, **named: Any) -> Any:
-            asked.append((name, (job.config, job.resume, *rest, *named.values())))
+            asked.append(
+                (name.rpartition(".")[2], (job.config, job.resume, *rest, *named.values()))
+            )
             return value
 
-        monkeypatch.setattr(f"pixelethogram.pipeline.{name}", act)
+        monkeypatch.setattr(f"pixelethogram.{name}", act)
 
-    answer("train_one", flow)
-    answer("train_all", sequence)
-    answer("try_stage", "features")
-    answer("try_all", ["flow", "features"])
-    answer("extract_project", 3)
-    answer("predict_project", sequence)
-    answer("evaluate_project", {"sequence": evaluation})
+    answer("pipeline.train_one", flow)
+    answer("pipeline.train_all", sequence)
+    answer("pipeline.try_stage", "features")
+    answer("pipeline.try_all", ["flow", "features"])
+    answer("pipeline.extract_project", 3)
+    answer("pipeline.predict_project", sequence)
+    answer("verdict.judge_project", verdict)
     return SimpleNamespace(folder=project.folder, asked=asked)
 
 
@@ -485,7 +503,7 @@ def test_training_everything_ends_with_the_scores(
     run: Callable[..., Result], trained: SimpleNamespace
 ) -> None:
     result = run("train", "all", trained.folder, "--json")
-    assert [name for name, _ in trained.asked] == ["train_all", "evaluate_project"]
+    assert [name for name, _ in trained.asked] == ["train_all", "judge_project"]
     assert set(only_json(result)["sequence"]) == {"val", "test"}
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from pixelethogram.demo import demo_config, run_demo
 from pixelethogram.evaluation import Evaluation
-from pixelethogram.pipeline import evaluate_project
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.project_evaluation import evaluate_project
 from pixelethogram.stages import Job
 from pixelethogram.toy import TOY_BEHAVIORS
 

@@ -26,9 +26,9 @@ from pixelethogram.inference import (
     summary_rows,
     write_summary,
 )
-from pixelethogram.pipeline import read_probabilities
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.runs import latest_run, read_yaml, write_yaml
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 

@@ -13,7 +13,8 @@ from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.overview import build_overview
-from pixelethogram.project import Project, add_video, create_project
+from pixelethogram.project import Project, create_project
+from pixelethogram.recordings import add_video
 from pixelethogram.runs import Run, Stage, start_run, write_yaml
 from pixelethogram.splits import Segment
 from pixelethogram.store import ArrayWriter, array_file

@@ -23,10 +23,8 @@ from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
 from pixelethogram.inference import load_models
 from pixelethogram.intake import add_recordings
 from pixelethogram.pipeline import (
-    evaluate_project,
     extract_project,
     predict_project,
-    read_probabilities,
     split_project,
     train_all,
     train_one,
@@ -35,7 +33,9 @@ from pixelethogram.pipeline import (
     try_stage,
 )
 from pixelethogram.progress import SilentProgress
-from pixelethogram.project import Project, add_video, create_project
+from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import evaluate_project, read_probabilities
+from pixelethogram.recordings import add_video
 from pixelethogram.runs import STAGES, find_runs, latest_run, write_yaml
 from pixelethogram.stages import Job
 from pixelethogram.store import ArrayWriter, array_file

@@ -16,13 +16,11 @@ from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
 from pixelethogram.project import (
     Project,
-    add_video,
     create_project,
-    hash_recording,
     import_labels,
 )
+from pixelethogram.recordings import add_video
 from pixelethogram.splits import Segment
-from pixelethogram.toy import make_toy_video
 
 BEHAVIORS = ("saut à gauche", "lick, groom")
 
@@ -168,102 +166,11 @@ def test_splits_are_kept(project: Project) -> None:
     assert project.behaviors == BEHAVIORS
 
 
-# add
-
-
-def test_a_recording_is_indexed(project: Project, movie: Path) -> None:
-    video, is_new = add_video(project, movie)
-    assert is_new
-    assert (video.name, video.num_frames, video.fps) == ("souris é 1", 6, 25.0)
-    assert video.source == movie
-    with video.open() as frames:
-        assert frames.read([5, 0]).shape == (2, 32, 32, 3)
-    assert [each.name for each in project.videos()] == ["souris é 1"]
-    assert project.video("souris é 1") == video
-
-
-def test_a_video_file_is_counted_by_decoding_and_its_frame_table_kept(
-    project: Project, tmp_path: Path
-) -> None:
-    make_toy_video(tmp_path / "toy 1.mp4", seed=0, num_frames=12, size=32)
-    video, _ = add_video(project, tmp_path / "toy 1.mp4")
-    assert video.num_frames == 12
-    assert (video.folder / "frame_table.npz").is_file()
-    with video.open() as frames:
-        np.testing.assert_array_equal(frames.read([7])[0], list(frames.iterate())[7])
-
-
-def test_adding_twice_changes_nothing(project: Project, movie: Path) -> None:
-    add_video(project, movie)
-    before = (project.folder / "videos/souris é 1/video.yaml").read_bytes()
-    video, is_new = add_video(project, movie)
-    assert not is_new
-    assert (video.folder / "video.yaml").read_bytes() == before
-    assert len(project.videos()) == 1
-
-
-def test_another_recording_of_the_same_name_is_refused(
-    project: Project, movie: Path, tmp_path: Path
-) -> None:
-    add_video(project, movie)
-    other = make_movie(tmp_path / "tuesday" / movie.name, seed=1)
-    with pytest.raises(InputError, match="already called") as refusal:
-        add_video(project, other)
-    assert str(movie) in str(refusal.value.why)
-    assert project.video("souris é 1").source == movie
-
-
-def test_a_copy_lives_in_the_project(project: Project, movie: Path) -> None:
-    video, _ = add_video(project, movie, copy=True)
-    movie.unlink()
-    assert video.source.is_relative_to(project.folder.resolve())
-    with video.open() as frames:
-        assert frames.num_frames == 6
-
-
-@pytest.mark.parametrize("copy", [False, True])
-def test_what_is_no_recording_leaves_nothing_behind(
-    project: Project, tmp_path: Path, copy: bool
-) -> None:
-    (tmp_path / "broken.mp4").write_bytes(b"not a video" * 100)
-    for source in (tmp_path / "broken.mp4", tmp_path / "missing.mp4"):
-        with pytest.raises(InputError) as refusal:
-            add_video(project, source, copy=copy)
-        assert source.name in str(refusal.value)
-    assert list((project.folder / "videos").iterdir()) == []
-
-
 def test_an_unknown_video_is_refused_with_the_known_ones(project: Project, movie: Path) -> None:
     add_video(project, movie)
     with pytest.raises(InputError, match="souris é 2") as refusal:
         project.video("souris é 2")
     assert "souris é 1" in str(refusal.value.do)
-
-
-def test_the_fingerprint_of_a_folder_is_that_of_its_pictures(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / f"{number}.png").write_bytes(b"x" * number)
-    before = hash_recording(tmp_path)
-    (tmp_path / ".DS_Store").write_bytes(b"from a Mac")
-    (tmp_path / "notes.txt").write_text("fine mouse")
-    assert hash_recording(tmp_path) == before
-    (tmp_path / "3.png").write_bytes(b"x")
-    assert hash_recording(tmp_path) != before
-
-
-@pytest.mark.parametrize("position", [0, 1 << 20, (3 << 20) - 1])
-def test_the_fingerprint_of_a_file_sees_its_size_and_both_ends(
-    tmp_path: Path, position: int
-) -> None:
-    content = bytearray(3 << 20)
-    path = tmp_path / "a.mp4"
-    path.write_bytes(content)
-    before = hash_recording(path)
-    content[position] = 1
-    path.write_bytes(content)
-    assert (hash_recording(path) != before) == (position != 1 << 20)
-    path.write_bytes(bytes(3 << 20) + b"\0")
-    assert hash_recording(path) != before
 
 
 # moving
@@ -435,3 +342,41 @@ def test_an_exclusive_project_refuses_two_behaviors_at_once(tmp_path: Path, movi
     shutil.copy(path, video.labels_path)
     with pytest.raises(InputError, match="two behaviors at once"):
         project.read_labels()
+
+
+# raters
+
+
+def test_labels_of_a_rater_lie_beside_those_that_train(project: Project, movie: Path) -> None:
+    video, _ = add_video(project, movie)
+    mine, annas = movie.parent / "mine.csv", movie.parent / "annas.csv"
+    write_csv(Ethogram(np.zeros((video.num_frames, 2), np.int8), project.behaviors, 30.0), mine)
+    write_csv(Ethogram(np.ones((video.num_frames, 2), np.int8), project.behaviors, 30.0), annas)
+    import_labels(project, video, mine)
+    import_labels(project, video, mine, rater="anna")
+    with pytest.raises(InputError, match=r"labels\.anna\.old\.csv"):
+        import_labels(project, video, annas, rater="anna")
+    import_labels(project, video, annas, rater="anna", overwrite=True)
+    import_labels(project, video, annas, overwrite=True)
+    assert video.raters == ("anna",)
+    found = video.read_labels(project.behaviors, "anna")
+    assert found is not None
+    assert (found.values == 1).all()
+    assert video.read_labels(project.behaviors, "ben") is None
+
+
+@pytest.mark.parametrize("name", ["old", "new", "", "a.b", "../x", " anna"])
+def test_a_rater_whose_name_is_no_name_of_a_file_is_refused(
+    project: Project, movie: Path, name: str
+) -> None:
+    video, _ = add_video(project, movie)
+    with pytest.raises(UsageError, match="name of a rater"):
+        import_labels(project, video, movie, rater=name)
+
+
+def test_other_splits_are_written_nowhere(project: Project) -> None:
+    other = project.with_splits({"train": [Segment("a", 0, 5)], "val": []})
+    assert other.splits == {"train": [Segment("a", 0, 5)], "val": []}
+    assert other.behaviors == project.behaviors
+    assert project.splits == {}
+    assert Project(project.folder).splits == {}

@@ -20,13 +20,12 @@ from pixelethogram.frames.statistics import pool_statistics
 from pixelethogram.inference import load_models
 from pixelethogram.lineage import start_stage
 from pixelethogram.pipeline import (
-    evaluate_project,
     predict_project,
-    read_probabilities,
     train_stage,
 )
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import evaluate_project, read_probabilities
 from pixelethogram.runs import Run, find_runs, latest_run, read_yaml
 from pixelethogram.sequence.ensemble import folds_from_dict
 from pixelethogram.sequence.train import SequenceData, load_ensemble, train_ensemble

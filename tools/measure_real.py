@@ -29,12 +29,12 @@ from pixelethogram.evaluation import Evaluation
 from pixelethogram.intake import LABELS_SUFFIX, add_recordings
 from pixelethogram.pipeline import (
     Job,
-    evaluate_project,
     extract_project,
     predict_project,
     train_stage,
 )
 from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import evaluate_project
 from pixelethogram.splits import Segment
 from pixelethogram.terminal import build_console, build_progress, build_table
 from pixelethogram.training.device import choose_device

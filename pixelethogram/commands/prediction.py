@@ -25,40 +25,50 @@ def predict(
         Path | None,
         typer.Option(help="Folder for the results; else ethograms/ beside each video."),
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="Another threshold, e.g. --threshold groom=0.3.", metavar="NAME=VALUE"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if sources:
-        _predict_new(run, sources, out, overwrite, device, json)
+        _predict_new(run, sources, out, threshold or [], overwrite, device, json)
         return
     if out is not None:
         raise UsageError(
             "--out is for videos from outside the project",
             do=f'pixelethogram predict "{run}" VIDEOS --out "{out}"',
         )
-    _predict_again(open_job(run, None, None, device, json=json), overwrite, json)
+    _predict_again(open_job(run, None, None, device, json=json), threshold or [], overwrite, json)
 
 
-def _predict_again(job: Job, overwrite: bool, json: bool) -> None:
+def _predict_again(job: Job, thresholds: list[str], overwrite: bool, json: bool) -> None:
     from pixelethogram.pipeline import predict_project
 
-    run = predict_project(job, overwrite=overwrite)
+    run = predict_project(job, overwrite=overwrite, thresholds=thresholds)
     job.progress.message(f"predicted with run {run.id}")
     videos = {video.name: str(video.ethogram_path) for video in job.project.videos()}
     print_json({"run": run.id, "ethograms": videos}, json)
 
 
 def _predict_new(
-    run: Path, sources: list[Path], out: Path | None, overwrite: bool, device: str, json: bool
+    run: Path,
+    sources: list[Path],
+    out: Path | None,
+    thresholds: list[str],
+    overwrite: bool,
+    device: str,
+    json: bool,
 ) -> None:
     from pixelethogram import inference
     from pixelethogram.terminal import build_console, build_progress, build_table
     from pixelethogram.training.device import choose_device
 
     console = build_console(json=json)
-    models = inference.load_models(run, choose_device(device))
+    models = inference.load_models(run, choose_device(device), thresholds)
     results = inference.predict_videos(
         models, sources, out, overwrite=overwrite, progress=build_progress(console)
     )

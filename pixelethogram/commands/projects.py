@@ -85,6 +85,12 @@ def import_(
     video: Annotated[
         str | None, typer.Option(help="Video it belongs to, if its name does not say.")
     ] = None,
+    rater: Annotated[
+        str | None,
+        typer.Option(
+            help="Who scored it, beside labels.csv: judges, never trains.", metavar="NAME"
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace labels that are there already.")] = False,
 ) -> None:
     """Check a labels file against its video and take it into the project."""
@@ -93,7 +99,7 @@ def import_(
 
     opened = Project(project)
     target = opened.video(video or video_of_labels(labels))
-    ethogram = import_labels(opened, target, labels, overwrite=overwrite)
+    ethogram = import_labels(opened, target, labels, overwrite=overwrite, rater=rater)
     typer.echo(f"{target.name}: {describe_labels(ethogram)}")
 
 

@@ -23,7 +23,7 @@ def stats(
         float | None, typer.Option(help="Count in time bins of this length too.", min=0.1)
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV: video,group,…; else metadata.csv of the project.")
+        Path | None, typer.Option(help="CSV: video,group,…; else videos.csv of the project.")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Column that divides the videos.")] = None,
     json: JsonOption = False,
@@ -66,8 +66,12 @@ def learning_curve(
     json: JsonOption = False,
 ) -> None:
     """Say how much more to label: trains on 1, 2, 4, 8 … videos from cached features."""
-    from pixelethogram.learning_curve import measure_learning, open_curve_job, outlook_rows
-    from pixelethogram.learning_curve import write_trainings
+    from pixelethogram.learning_curve import (
+        measure_learning,
+        open_curve_job,
+        outlook_rows,
+        write_trainings,
+    )
     from pixelethogram.reporting.figures import draw_learning_curve
     from pixelethogram.terminal import build_console, build_table
 

@@ -1,8 +1,10 @@
-"""Commands that judge a trained model."""
+"""Commands that judge a trained model, and people."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pixelethogram.commands.options import JsonOption, ProjectArgument
 from pixelethogram.commands.session import open_job, print_json
@@ -10,23 +12,72 @@ from pixelethogram.commands.session import open_job, print_json
 if TYPE_CHECKING:
     from pixelethogram.stages import Job
 
+SPLITS_HELP = "Train the sequence stage on so many other splits; mean ± s.e.m."
 
-def evaluate(project: ProjectArgument, json: JsonOption = False) -> None:
+
+def evaluate(
+    project: ProjectArgument,
+    splits: Annotated[int, typer.Option(help=SPLITS_HELP, metavar="N")] = 0,
+    by: Annotated[
+        str,
+        typer.Option(help="What the other splits keep whole: video, or a column of videos.csv."),
+    ] = "video",
+    slice_: Annotated[
+        str | None,
+        typer.Option("--slice", help="Scores per value of a column of videos.csv.", metavar="NAME"),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Every metric of every behavior.")] = False,
+    json: JsonOption = False,
+) -> None:
     """Show the scores of the newest sequence run, of the features alone, and of chance."""
-    show_scores(open_job(project, None, None, "cpu", json=json), json)
+    from pixelethogram.verdict import judge_project, repeat_and_keep
+
+    job = open_job(project, None, None, "cpu", json=json)
+    verdict = judge_project(job, slice_)
+    repeated = repeat_and_keep(job, verdict, splits, by) if splits else []
+    _print_verdict(verdict, job, slice_, full, json)
+    _print_repeated(repeated, job, json)
+    print_json(verdict.to_dict(repeated), json)
+
+
+def raters(project: ProjectArgument, json: JsonOption = False) -> None:
+    """Compare people who scored the same videos, and the model with each of them."""
+    from pixelethogram.human_ceiling import judge_raters
+    from pixelethogram.terminal import build_console
+
+    job = open_job(project, None, None, "cpu", json=json)
+    found = judge_raters(job)
+    _print_tables(found.tables(), json)
+    build_console(json=json).print(found.note, soft_wrap=True, highlight=False, markup=False)
+    print_json(found.to_dict(), json)
 
 
 def show_scores(job: Job, json: bool) -> None:
-    from pixelethogram.evaluation import final_part, score_columns, score_rows
-    from pixelethogram.pipeline import evaluate_project
+    """Predictors, and the behaviors of the sequence model, on the part that judges."""
+    from pixelethogram.verdict import judge_project
+
+    verdict = judge_project(job, None)
+    _print_verdict(verdict, job, None, full=False, json=json)
+    print_json(verdict.to_dict([]), json)
+
+
+def _print_verdict(verdict: Any, job: Job, slice_: str | None, full: bool, json: bool) -> None:
+    _print_tables(verdict.tables(slice_, full=full), json)
+    for line in verdict.notes():
+        job.progress.message(line)
+
+
+def _print_repeated(repeated: Any, job: Job, json: bool) -> None:
+    from pixelethogram.repeated_splits import WHY_TOO_GOOD, repeated_rows
+
+    if repeated:
+        columns = ["F1 over repeated splits", "splits", "macro", *job.project.behaviors]
+        _print_tables([("repeated splits", columns, repeated_rows(repeated))], json)
+        job.progress.message(WHY_TOO_GOOD)
+
+
+def _print_tables(tables: Any, json: bool) -> None:
     from pixelethogram.terminal import build_console, build_table
 
-    evaluations = evaluate_project(job)
-    part = final_part(evaluations)
-    table = build_table(
-        f"scores on the {part} part",
-        score_columns(job.project.behaviors),
-        score_rows(evaluations, part),
-    )
-    build_console(json=json).print(table)
-    print_json({name: each.to_dict() for name, each in evaluations.items()}, json)
+    for title, columns, rows in tables:
+        build_console(json=json).print(build_table(title, columns, rows))

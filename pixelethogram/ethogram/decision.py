@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import logit
 
 from pixelethogram.ethogram.bouts import choose_min_bout_frames, drop_short_bouts
-from pixelethogram.ethogram.thresholds import apply_exclusive, apply_thresholds, choose_thresholds
+from pixelethogram.ethogram.calibration import Calibration, Method, fit_calibration
+from pixelethogram.ethogram.thresholds import (
+    Thresholds,
+    apply_exclusive,
+    apply_thresholds,
+    choose_thresholds,
+    choose_thresholds_across,
+)
 
+ThresholdMethod = Literal["exact", "cv"]
 TINY = 1e-6  # probabilities nearer to 0 or 1 count as this near
 
 
@@ -30,6 +38,10 @@ class Decision:
     """Exclusive projects in which every training frame that is scored in full shows a behavior."""
     usable: np.ndarray | None = None
     """(K,) bool, see `Thresholds.usable`; None in runs that did not keep it."""
+    plateau: np.ndarray | None = None
+    """(K, 2) float64, see `Thresholds.plateau`; None in runs that did not keep it."""
+    calibration: Calibration | None = None
+    """What makes probabilities honest before the thresholds; None leaves them as they are."""
 
     @property
     def unusable_behaviors(self) -> tuple[str, ...]:
@@ -39,8 +51,20 @@ class Decision:
         found = zip(self.behaviors, self.usable, strict=True)
         return tuple(name for name, usable in found if not usable)
 
+    def with_thresholds(self, changed: Mapping[str, float]) -> Decision:
+        """The same rule with other thresholds of some behaviors."""
+        values = self.thresholds.copy()
+        for name, value in changed.items():
+            values[self.behaviors.index(name)] = value
+        return dataclasses.replace(self, thresholds=values)
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """(T, K) probabilities as the thresholds are meant for them; the same without a cure."""
+        return probabilities if self.calibration is None else self.calibration.apply(probabilities)
+
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
-        """(T, K) bool of one whole video from its (T, K) probabilities."""
+        """(T, K) bool of one whole video from the (T, K) probabilities of the model."""
+        probabilities = self.calibrate(probabilities)
         if not self.exclusive:
             present = apply_thresholds(probabilities, self.thresholds)
             return drop_short_bouts(present, self.min_bout_frames)
@@ -61,13 +85,23 @@ class Decision:
             "usable": self.usable
             if self.usable is None
             else dict(zip(self.behaviors, self.usable.tolist(), strict=True)),
+            "plateau": self.plateau
+            if self.plateau is None
+            else dict(zip(self.behaviors, self.plateau.tolist(), strict=True)),
+            "calibration": None
+            if self.calibration is None
+            else {
+                "scale": dict(zip(self.behaviors, self.calibration.scale.tolist(), strict=True)),
+                "shift": dict(zip(self.behaviors, self.calibration.shift.tolist(), strict=True)),
+            },
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Decision:
         """The decision that `to_dict` gave."""
         behaviors = tuple(values["thresholds"])
-        usable = values.get("usable")
+        usable, plateau = values.get("usable"), values.get("plateau")
+        calibration = values.get("calibration")
         return cls(
             behaviors,
             np.array([values["thresholds"][name] for name in behaviors], dtype=np.float64),
@@ -75,6 +109,15 @@ class Decision:
             values["exclusive"],
             values["always_one"],
             None if usable is None else np.array([usable[name] for name in behaviors], dtype=bool),
+            None if plateau is None else np.array([plateau[name] for name in behaviors]),
+            None
+            if calibration is None
+            else Calibration(
+                *(
+                    np.array([calibration[kind][name] for name in behaviors], dtype=np.float64)
+                    for kind in ("scale", "shift")
+                )
+            ),
         )
 
 
@@ -87,6 +130,9 @@ def choose_decision(
     exclusive: bool,
     threshold_floor: float,
     bout_percentile: float,
+    thresholds: ThresholdMethod = "exact",
+    calibration: Method = "none",
+    video_lengths: Sequence[int] = (),
 ) -> Decision:
     """Thresholds that are best on validation frames, bout lengths from the training labels.
 
@@ -98,13 +144,37 @@ def choose_decision(
         exclusive: At most one behavior per frame.
         threshold_floor: No threshold is lower.
         bout_percentile: Runs shorter than this percentile of the training bouts go.
+        thresholds: "cv" averages over leaving out each validation video.
+        calibration: How probabilities are made honest before.
+        video_lengths: Frames of each validation video, which lie one after the other; for "cv".
     """
-    thresholds = choose_thresholds(probabilities, labels, floor=threshold_floor)
+    cure = None if calibration == "none" else fit_calibration(labels, probabilities, calibration)
+    honest = probabilities if cure is None else cure.apply(probabilities)
+    found = _choose(honest, labels, threshold_floor, video_lengths if thresholds == "cv" else ())
     shortest = choose_min_bout_frames(train_labels, bout_percentile)
     dropped = shortest - 1  # "shorter than": bouts as short as the shortest real ones stay
     always_one = exclusive and always_shows_one(np.concatenate(list(train_labels)))
     return Decision(
-        tuple(behaviors), thresholds.values, dropped, exclusive, always_one, thresholds.usable
+        tuple(behaviors),
+        found.values,
+        dropped,
+        exclusive,
+        always_one,
+        found.usable,
+        found.plateau,
+        cure,
+    )
+
+
+def _choose(
+    probabilities: np.ndarray, labels: np.ndarray, floor: float, video_lengths: Sequence[int]
+) -> Thresholds:
+    """Exact thresholds, or those across videos where their lengths are given."""
+    if not video_lengths:
+        return choose_thresholds(probabilities, labels, floor=floor)
+    borders = np.cumsum(video_lengths)[:-1]
+    return choose_thresholds_across(
+        np.split(probabilities, borders), np.split(labels, borders), floor
     )
 
 

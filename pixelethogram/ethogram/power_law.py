@@ -1,7 +1,8 @@
 """What more labels will bring: a power law through the scores of trainings on parts of the labels.
 
 F1 = a − b x^(−c), where x counts frames with the behavior: scores rise fast first, then ever more
-slowly towards a. Trainings are drawn anew, with repeats, to see how sure the answer is (Efron 1979).
+slowly towards a. Trainings are drawn anew, with repeats, to see how sure the answer is (Efron
+1979).
 """
 
 from __future__ import annotations

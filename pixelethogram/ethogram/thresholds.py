@@ -6,6 +6,7 @@ the exact maximum of F1 (no grid), and the boolean answer for any probabilities.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,45 @@ def choose_thresholds(
         plateau=np.array([plateau for _, _, plateau, _ in chosen]).reshape(-1, 2),
         usable=np.array([usable for _, _, _, usable in chosen], dtype=bool),
     )
+
+
+def choose_thresholds_across(
+    probabilities: Sequence[np.ndarray], labels: Sequence[np.ndarray], floor: float = 0.01
+) -> Thresholds:
+    """Thresholds that lean on no single video: the mean, as logit, of those without each video.
+
+    Args:
+        probabilities: One (T, K) float array per video.
+        labels: One (T, K) int8 array per video; 1 present, 0 absent, −1 not scored.
+        floor: Lower thresholds are raised to this one.
+
+    Returns:
+        Values by leaving out each video in turn, where what is left has a usable threshold, with
+        their F1 on all videos; plateau and usability are those of all videos together. With one
+        video, or where no fold has a usable threshold, the same as `choose_thresholds`.
+    """
+    everything, truth = np.concatenate(list(probabilities)), np.concatenate(list(labels))
+    together = choose_thresholds(everything, truth, floor)
+    if len(labels) < 2:
+        return together
+    videos = range(len(labels))
+    folds = [
+        choose_thresholds(
+            np.concatenate([probabilities[video] for video in videos if video != left_out]),
+            np.concatenate([labels[video] for video in videos if video != left_out]),
+            floor,
+        )
+        for left_out in videos
+    ]
+    usable = np.stack([fold.usable for fold in folds])
+    sums = (_logit(np.stack([fold.values for fold in folds])) * usable).sum(axis=0)
+    means = 1 / (1 + np.exp(-sums / np.maximum(usable.sum(axis=0), 1)))
+    crossed = usable.any(axis=0) & together.usable
+    values = np.where(crossed, np.maximum(means, floor), together.values)
+    scored, present = truth >= 0, truth == 1
+    predicted = (everything.astype(np.float64) > values) & scored
+    f1 = [_f1(predicted[:, k], present[:, k]) for k in range(truth.shape[1])]
+    return Thresholds(values, np.array(f1), together.plateau, together.usable)
 
 
 def _choose_threshold(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,8 @@ from pixelethogram.frames.frame_table import FrameTable
 from pixelethogram.frames.image_folder import IMAGE_SUFFIXES, ImageFolder
 from pixelethogram.frames.movie import MOVIE_SUFFIXES, Hdf5Movie
 from pixelethogram.frames.video import VIDEO_SUFFIXES, VideoFile
+
+HASHED_BYTES = 1 << 20
 
 
 class FrameSource(Protocol):
@@ -111,6 +115,28 @@ def find_recordings(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
             do="give video files, or a folder that holds some",
         )
     return found
+
+
+def hash_recording(source: Path) -> str:
+    """Quick sha256: size, first and last megabyte; of a folder the names and sizes of pictures."""
+    digest = hashlib.sha256()
+    if source.is_dir():
+        for entry in sorted(source.iterdir()):
+            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith("."):
+                digest.update(f"{entry.name}:{entry.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    try:
+        with source.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest.update(str(size).encode())
+            for start in (0, max(0, size - HASHED_BYTES)):
+                file.seek(start)
+                digest.update(file.read(HASHED_BYTES))
+    except OSError as error:
+        raise InputError(
+            f"cannot read the recording: {error.strerror}", where=source, do="check the path"
+        ) from error
+    return digest.hexdigest()
 
 
 def _is_video_inside(path: Path, folder: Path) -> bool:

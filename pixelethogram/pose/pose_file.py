@@ -2,13 +2,14 @@
 
 ::
 
-    attrs: schema, complete, keypoints, individuals, edges, outline, front, back, height, width, fps
+    attrs: schema, sha256, keypoints, individuals, edges, outline, front, back, height, width, fps
     positions     (T, N, P, 2) float32, NaN where missing
     confidence    (T, N, P) float32
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -32,6 +33,7 @@ def write_pose(pose: Pose, path: Path) -> None:
             file.create_dataset(name, data=getattr(pose, name), compression="lzf", shuffle=True)
         skeleton = pose.skeleton
         file.attrs["schema"] = SCHEMA
+        file.attrs["sha256"] = hash_pose(pose)
         file.attrs["keypoints"] = json.dumps(skeleton.keypoints)
         file.attrs["individuals"] = json.dumps(pose.individuals)
         file.attrs["edges"] = json.dumps(skeleton.edges)
@@ -41,6 +43,20 @@ def write_pose(pose: Pose, path: Path) -> None:
         for name in ("height", "width", "fps"):
             file.attrs[name] = getattr(pose, name)
     write_bytes(path, buffer.getvalue())
+
+
+def hash_pose(pose: Pose) -> str:
+    """sha256 of all that a pose says; the same for files of other programs that say the same."""
+    digest = hashlib.sha256(pose.positions.tobytes() + pose.confidence.tobytes())
+    about = [pose.skeleton, pose.individuals, pose.height, pose.width, float(pose.fps)]
+    digest.update(repr(about).encode())
+    return digest.hexdigest()
+
+
+def read_pose_hash(path: Path) -> str:
+    """`hash_pose` of the pose in a file, without reading it all."""
+    with h5py.File(path, "r") as file:
+        return str(file.attrs["sha256"])
 
 
 def is_pose_file(path: Path) -> bool:

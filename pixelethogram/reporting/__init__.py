@@ -1,1 +1,1 @@
-"""One page about a trained project for people: figures, tables, pictures, and the HTML around them."""
+"""One page about a trained project: figures, tables, pictures, and the HTML around them."""

@@ -9,6 +9,7 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -22,7 +23,7 @@ from pixelethogram.ethogram.plots import BLACK, BLUE, GREEN, GREY, SKY, VERMILIO
 
 COLORS = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", SKY, BLACK, "#A08A00")
 MARKERS = "osD^vPX*"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pixelethogram",
     "text.parse_math": False,
@@ -76,7 +77,7 @@ def draw_scores(
             panel.scatter(
                 ceiling, rows, 70, "#E69F00", marker="*", label="person against person", zorder=4
             )
-        for row, value in zip(rows, bars, strict=True):
+        for row, value in enumerate(bars):
             panel.text(1.02, row, f"{value:.2f}", va="center", fontsize=9)
         panel.set_yticks(rows, names)
         panel.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="F1 (1 is perfect)")
@@ -251,7 +252,7 @@ def draw_shortcuts(
 def draw_learning_curve(
     behaviors: Sequence[str],
     points: Mapping[str, Sequence[tuple[float, float]]],
-    fits: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+    fits: Mapping[str, Sequence[np.ndarray]],
 ) -> Figure:
     """F1 against positive frames, a panel per behavior, with what more labels may bring.
 

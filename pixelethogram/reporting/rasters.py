@@ -64,7 +64,7 @@ def to_jpeg(picture: np.ndarray, width: int, quality: int = 80) -> str:
 
 
 def _paint(where: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-    return np.where(where[..., None], np.uint8(color), np.uint8(PALE))
+    return np.where(where[..., None], np.array(color, np.uint8), np.array(PALE, np.uint8))
 
 
 def _encode(picture: np.ndarray, suffix: str, kind: str, options: list[int]) -> str:

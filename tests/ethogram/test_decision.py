@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import yaml
 
 from pixelethogram.ethogram.bouts import drop_short_bouts
+from pixelethogram.ethogram.calibration import calibration_errors
 from pixelethogram.ethogram.decision import Decision, choose_decision
-from pixelethogram.ethogram.thresholds import apply_thresholds
+from pixelethogram.ethogram.thresholds import apply_thresholds, choose_thresholds_across
 
 BEHAVIORS = ("lick", "à gauche")
 
@@ -176,3 +179,64 @@ def test_perfect_probabilities_keep_every_bout() -> None:
         bout_percentile=1.0,
     )
     np.testing.assert_array_equal(found.apply(probabilities), labels == 1)
+
+
+# calibration and thresholds across videos
+
+
+def draw_validation() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (2000, 1) whose odds are four times too high, and labels."""
+    generator = np.random.default_rng(0)
+    honest = generator.random((2000, 1))
+    labels = (generator.random((2000, 1)) < honest).astype(np.int8)
+    return 4 * honest / (1 + 3 * honest), labels
+
+
+def choose_for(calibration: Any, thresholds: Any = "exact", lengths: Any = ()) -> Decision:
+    probabilities, labels = draw_validation()
+    return choose_decision(
+        probabilities,
+        labels,
+        [labels],
+        ["lick"],
+        exclusive=False,
+        threshold_floor=0.01,
+        bout_percentile=0.0,
+        thresholds=thresholds,
+        calibration=calibration,
+        video_lengths=lengths,
+    )
+
+
+def test_calibration_changes_probabilities_and_not_the_ethogram() -> None:
+    probabilities, labels = draw_validation()
+    plain, cured = choose_for("none"), choose_for("platt")
+    assert plain.calibrate(probabilities) is probabilities
+    before, after = (
+        calibration_errors(labels, each.calibrate(probabilities)).item() for each in (plain, cured)
+    )
+    assert after < 0.03 < before
+    np.testing.assert_array_equal(plain.apply(probabilities), cured.apply(probabilities))
+    text = yaml.safe_dump(cured.to_dict())
+    found = Decision.from_dict(yaml.safe_load(text))
+    np.testing.assert_array_equal(found.apply(probabilities), cured.apply(probabilities))
+    np.testing.assert_array_equal(found.calibrate(probabilities), cured.calibrate(probabilities))
+    assert found.plateau is not None
+    assert found.plateau.shape == (1, 2)
+
+
+def test_thresholds_across_validation_videos() -> None:
+    probabilities, labels = draw_validation()
+    across = choose_for("none", "cv", [500, 1500])
+    borders = np.split(probabilities, [500]), np.split(labels, [500])
+    expected = choose_thresholds_across(*borders).values
+    np.testing.assert_array_equal(across.thresholds, expected)
+    assert across.thresholds.tolist() != choose_for("none").thresholds.tolist()
+    exact = choose_for("none", "exact", [500, 1500])
+    np.testing.assert_array_equal(exact.thresholds, choose_for("none").thresholds)
+
+
+def test_a_threshold_can_be_replaced() -> None:
+    changed = rule().with_thresholds({"à gauche": 0.25})
+    assert changed.thresholds.tolist() == [0.4, 0.25]
+    assert rule().with_thresholds({}).thresholds.tolist() == [0.4, 0.6]

@@ -105,6 +105,9 @@ METRICS: dict[str, Callable[[World], Any]] = {
         list(segments.cut_bouts(labels[:, 0], present[:, 0]))
         for labels, present in zip(world.labels, world.present, strict=True)
     ],
+    "choose_thresholds_across": lambda world: thresholds.choose_thresholds_across(
+        world.probabilities, world.labels
+    ),
     "choose_thresholds": lambda world: thresholds.choose_thresholds(*world.joined[1::-1]),
 }
 PIECES = {

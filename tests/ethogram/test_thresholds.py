@@ -13,6 +13,7 @@ from pixelethogram.ethogram.thresholds import (
     apply_exclusive,
     apply_thresholds,
     choose_thresholds,
+    choose_thresholds_across,
 )
 
 
@@ -218,3 +219,45 @@ def test_the_exact_optimum_is_at_least_that_of_the_reference_grid(golden: Path) 
         scored = labels[:, column] >= 0
         mine = f1_score(labels[scored, column], at_reference[scored, column])
         assert mine == pytest.approx(grid[column], abs=1e-6)
+
+
+# across videos
+
+
+def two_levels(level: float, num_frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """A video that a threshold at `level` separates, with a gap of 0.02 around it."""
+    labels = (np.arange(num_frames) % 2).astype(np.int8)[:, None]
+    return np.where(labels == 1, level + 0.01, level - 0.01), labels
+
+
+def test_thresholds_across_videos_are_the_mean_logit_without_each() -> None:
+    probabilities, labels = zip(*(two_levels(level) for level in (0.3, 0.5, 0.6)), strict=True)
+    folds = [
+        choose_thresholds(
+            np.concatenate([probabilities[video] for video in others]),
+            np.concatenate([labels[video] for video in others]),
+        ).values
+        for others in ([1, 2], [0, 2], [0, 1])
+    ]
+    logits = np.log(np.array(folds) / (1 - np.array(folds)))
+    found = choose_thresholds_across(probabilities, labels)
+    np.testing.assert_allclose(found.values, 1 / (1 + np.exp(-logits.mean(axis=0))))
+    guess = np.concatenate(probabilities) > found.values
+    truth = np.concatenate(labels) == 1
+    assert found.f1.item() == pytest.approx(2 * (guess & truth).sum() / (guess.sum() + truth.sum()))
+    assert (
+        found.f1.item()
+        <= choose_thresholds(np.concatenate(probabilities), np.concatenate(labels)).f1
+    )
+
+
+def test_one_video_has_exact_thresholds_and_hopeless_folds_are_left_out() -> None:
+    probabilities, labels = two_levels(0.3)
+    alone = choose_thresholds_across([probabilities], [labels])
+    assert alone.values.tolist() == choose_thresholds(probabilities, labels).values.tolist()
+    never = np.zeros_like(labels)
+    found = choose_thresholds_across([probabilities, probabilities], [labels, never])
+    fold = choose_thresholds(probabilities, labels)
+    np.testing.assert_allclose(found.values, fold.values)
+    nothing = choose_thresholds_across([probabilities] * 2, [never] * 2)
+    assert (nothing.values.tolist(), nothing.usable.tolist()) == ([0.5], [False])

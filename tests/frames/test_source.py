@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
-from pixelethogram.frames.source import find_recordings, is_recording, open_frames
+from pixelethogram.frames.source import (
+    find_recordings,
+    hash_recording,
+    is_recording,
+    open_frames,
+)
 from pixelethogram.frames.video import VideoFile
 
 NUM_FRAMES = 6
@@ -102,3 +107,29 @@ def test_recordings_are_found_in_folders(
 def test_finding_nothing_is_an_input_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         find_recordings([tmp_path / name])
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_its_pictures(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"x" * number)
+    before = hash_recording(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"from a Mac")
+    (tmp_path / "notes.txt").write_text("fine mouse")
+    assert hash_recording(tmp_path) == before
+    (tmp_path / "3.png").write_bytes(b"x")
+    assert hash_recording(tmp_path) != before
+
+
+@pytest.mark.parametrize("position", [0, 1 << 20, (3 << 20) - 1])
+def test_the_fingerprint_of_a_file_sees_its_size_and_both_ends(
+    tmp_path: Path, position: int
+) -> None:
+    content = bytearray(3 << 20)
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    before = hash_recording(path)
+    content[position] = 1
+    path.write_bytes(content)
+    assert (hash_recording(path) != before) == (position != 1 << 20)
+    path.write_bytes(bytes(3 << 20) + b"\0")
+    assert hash_recording(path) != before

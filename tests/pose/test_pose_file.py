@@ -1,5 +1,6 @@
 """pose.h5: all comes back; damaged and foreign files are refused."""
 
+import dataclasses
 from pathlib import Path
 
 import h5py
@@ -8,7 +9,13 @@ import pytest
 
 from pixelethogram.errors import InputError
 from pixelethogram.pose.pose import Pose
-from pixelethogram.pose.pose_file import is_pose_file, read_pose, write_pose
+from pixelethogram.pose.pose_file import (
+    hash_pose,
+    is_pose_file,
+    read_pose,
+    read_pose_hash,
+    write_pose,
+)
 from pixelethogram.pose.skeleton import Skeleton
 
 
@@ -47,3 +54,17 @@ def test_what_is_not_a_pose_is_refused(pose: Pose, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             read_pose(tmp_path / name)
         assert not (name in ("other.h5", "text.h5", "none.h5") and is_pose_file(tmp_path / name))
+
+
+def test_the_hash_sees_every_part_of_a_pose(pose: Pose, tmp_path: Path) -> None:
+    write_pose(pose, tmp_path / "pose.h5")
+    assert read_pose_hash(tmp_path / "pose.h5") == hash_pose(pose)
+    assert hash_pose(read_pose(tmp_path / "pose.h5")) == hash_pose(pose)
+    others = [
+        dataclasses.replace(pose, positions=pose.positions + 1),
+        dataclasses.replace(pose, confidence=pose.confidence / 2),
+        dataclasses.replace(pose, skeleton=dataclasses.replace(pose.skeleton, edges=())),
+        dataclasses.replace(pose, individuals=("a", "b")),
+        dataclasses.replace(pose, fps=30.0),
+    ]
+    assert len({hash_pose(each) for each in [pose, *others]}) == 6

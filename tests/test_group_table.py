@@ -1,4 +1,4 @@
-"""The table of videos: matched by name, whole or refused."""
+"""The table of groups: matched by name, whole or refused."""
 
 from __future__ import annotations
 
@@ -7,36 +7,26 @@ from pathlib import Path
 import pytest
 
 from pixelethogram.errors import InputError
-from pixelethogram.video_metadata import (
-    METADATA_FILE,
-    find_groups,
-    list_columns,
-    read_metadata,
-    read_project_metadata,
-)
+from pixelethogram.group_table import find_groups, read_group_table
 
 
 def write(folder: Path, text: str) -> Path:
-    path = folder / METADATA_FILE
+    path = folder / "groups.csv"
     path.write_text(text, "utf-8")
     return path
 
 
 def test_a_table_is_read_by_video_and_column(tmp_path: Path) -> None:
-    write(tmp_path, "video,group,camera\nmouse 1, drug ,é\n\nmouse 2.mp4,control,b\n")
-    found = read_project_metadata(tmp_path)
+    path = write(tmp_path, "video,group,camera\nmouse 1, drug ,é\n\nmouse 2.mp4,control,b\n")
+    found = read_group_table(path)
     assert found == {
         "mouse 1": {"group": "drug", "camera": "é"},
         "mouse 2.mp4": {"group": "control", "camera": "b"},
     }
-    assert list_columns(found) == ["group", "camera"]
-    groups = find_groups(found, "group", ["mouse 2", "mouse 1.mp4"])
-    assert groups == {"mouse 2": "control", "mouse 1.mp4": "drug"}
-
-
-def test_a_project_without_a_table_has_none(tmp_path: Path) -> None:
-    assert read_project_metadata(tmp_path) == {}
-    assert list_columns({}) == []
+    groups = {"mouse 2": "control", "mouse 1.mp4": "drug"}
+    assert find_groups(found, "group", list(groups)) == groups
+    assert find_groups(found, None, list(groups)) == groups
+    assert find_groups(found, "camera", ["day 2/mouse 1.mp4"]) == {"day 2/mouse 1.mp4": "é"}
 
 
 @pytest.mark.parametrize(
@@ -53,14 +43,16 @@ def test_a_project_without_a_table_has_none(tmp_path: Path) -> None:
 )
 def test_a_table_that_is_not_clear_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError):
-        read_metadata(write(tmp_path, text))
+        read_group_table(write(tmp_path, text))
 
 
 def test_a_missing_video_or_column_is_refused(tmp_path: Path) -> None:
-    found = read_metadata(write(tmp_path, "video,group\na,1\n"))
+    found = read_group_table(write(tmp_path, "video,group\na,1\n"))
     with pytest.raises(InputError, match="known: group"):
         find_groups(found, "camera", ["a"])
     with pytest.raises(InputError, match='"b" is not in the table'):
         find_groups(found, "group", ["a", "b"])
+    with pytest.raises(InputError, match="known: none"):
+        find_groups({}, None, ["a"])
     with pytest.raises(InputError, match="no such file"):
-        read_metadata(tmp_path / "none.csv")
+        read_group_table(tmp_path / "none.csv")

@@ -1,12 +1,12 @@
-"""What is known about videos besides their pixels: a CSV file of animal, group, camera, day, …
+"""Which group videos belong to: a CSV file for videos that are in no project.
 
 ::
 
-    video,group,camera,animal
-    mouse 1,drug,north,A7
-    mouse 2,control,south,B2
+    video,group,dose
+    mouse 1,drug,5
+    mouse 2,control,0
 
-`metadata.csv` in the project folder is read by every command that compares videos.
+What is known of the videos of a project stands in its videos.csv, see `metadata.py`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from pathlib import Path
 
 from pixelethogram.errors import InputError
 
-METADATA_FILE = "metadata.csv"
 VIDEO_COLUMN = "video"
 
-Metadata = Mapping[str, Mapping[str, str]]
+Groups = Mapping[str, Mapping[str, str]]
 """Video -> column -> value; every video has the same columns."""
 
 
-def read_metadata(path: Path) -> dict[str, dict[str, str]]:
+def read_group_table(path: Path) -> dict[str, dict[str, str]]:
     """Read a table of videos.
 
     Raises:
@@ -43,7 +42,7 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
         raise InputError(
             f'the header is "{",".join(header)[:80]}"',
             where=f"{path}, line 1",
-            do=f"begin with {VIDEO_COLUMN}, then one name per column, such as video,group,camera",
+            do=f"begin with {VIDEO_COLUMN}, then one name per column, such as video,group",
         )
     found: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows[1:], start=2):
@@ -57,36 +56,26 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def read_project_metadata(folder: Path) -> dict[str, dict[str, str]]:
-    """`metadata.csv` of a project; empty where there is none."""
-    path = folder / METADATA_FILE
-    return read_metadata(path) if path.is_file() else {}
-
-
-def list_columns(metadata: Metadata) -> list[str]:
-    """Names of the columns."""
-    return list(next(iter(metadata.values()), {}))
-
-
-def find_groups(metadata: Metadata, column: str, videos: Sequence[str]) -> dict[str, str]:
+def find_groups(table: Groups, column: str | None, videos: Sequence[str]) -> dict[str, str]:
     """Value of a column for each of some videos.
 
     Args:
-        metadata: From `read_metadata`; videos are matched by name, with or without suffix.
-        column: Which one.
+        table: From `read_group_table`; videos are matched by name, with or without suffix.
+        column: Which one; None takes the first.
         videos: Names.
 
     Raises:
         InputError: There is no such column, or a video is not in the table.
     """
-    if column not in list_columns(metadata):
-        known = ", ".join(list_columns(metadata)) or "none"
+    columns = list(next(iter(table.values()), {}))
+    if not columns or (column is not None and column not in columns):
+        known = ", ".join(columns) or "none"
         raise InputError(f'there is no column "{column}"', do=f"known: {known}")
-    rows = {**{Path(name).stem: row for name, row in metadata.items()}, **metadata}
+    rows = {**{Path(name).stem: row for name, row in table.items()}, **table}
     groups = {}
     for video in videos:
         row = rows.get(video) or rows.get(Path(video).stem)
         if row is None:
             raise InputError(f'"{video}" is not in the table of videos', do="add a row for it")
-        groups[video] = row[column]
+        groups[video] = row[column or columns[0]]
     return groups

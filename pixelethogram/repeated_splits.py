@@ -1,0 +1,228 @@
+"""Repeated splits: the sequence stage trained anew on other divisions into train, val and test.
+
+The features stay as they are. Their network has learned from the labels of the train part of the
+project, and val chose its best step. Wherever such a video judges, its features know more about the
+labels than those of a new video will, so the scores are too good. Each split is therefore scored
+twice: on all that judges in it, and on frames of the project's test part only, which the features
+network has never seen. A split that judges none of these has no second score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelethogram.cached_features import predict_cached
+from pixelethogram.errors import InputError, UsageError
+from pixelethogram.ethogram.agreement import hide_outside
+from pixelethogram.ethogram.decision import Decision
+from pixelethogram.ethogram.scores import score
+from pixelethogram.lineage import start_stage
+from pixelethogram.metadata import UNKNOWN, read_column
+from pixelethogram.runs import Run, latest_run
+from pixelethogram.sequence.ensemble import intersect
+from pixelethogram.sequence.train import load_sequence
+from pixelethogram.splits import Segment, Splits, solve_splits
+from pixelethogram.stages import Job, run_stage
+
+WHY_TOO_GOOD = (
+    "the sequence stage was trained anew on each split, the features were not: their network has "
+    "seen the labels of the project's train part, and val chose its best step, so the first line "
+    "is too good; the second judges only frames of the project's test part, which it never saw"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatedScore:
+    """F1 over repeated splits, of frames of one kind.
+
+    Args:
+        name: Which frames judged.
+        f1: (n, K) per split that had such frames.
+    """
+
+    name: str
+    f1: np.ndarray
+
+    @property
+    def macro(self) -> np.ndarray:
+        """(n,) mean over behaviors."""
+        return self.f1.mean(axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        mean, error = mean_and_error(self.macro)
+        values = {"macro_f1": self.macro.tolist(), "f1": self.f1.tolist()}
+        plain = {"mean": mean, "sem": error}
+        return {**values, **{k: None if math.isnan(v) else v for k, v in plain.items()}}
+
+
+def repeat_splits(job: Job, number: int, column: str = "video") -> list[RepeatedScore]:
+    """Train the sequence stage on splits drawn anew, and judge each.
+
+    Args:
+        job: Project and settings; those of the newest sequence run are used.
+        number: How many splits.
+        column: "video", or a column of videos.csv whose equal values stay in one part, such as
+            the subject.
+
+    Raises:
+        UsageError: The run is an ensemble, or there are fewer than two splits.
+        InputError: The labelled videos cannot be divided so.
+    """
+    run = latest_run(job.project.runs, "sequence")
+    if number < 2 or run.config.sequence.ensemble_folds > 1:
+        raise UsageError(
+            "repeated splits need two or more, and a run that is not an ensemble",
+            do="--splits 5, after training with --set sequence.ensemble_folds=1",
+        )
+    labels = {name: each.values for name, each in job.project.read_labels().items()}
+    groups = None if column == "video" else read_column(job.project, column)
+    everything, unseen = [], []
+    for seed in range(1, number + 1):
+        splits = draw_splits(labels, job, run, groups, seed)
+        job.progress.message(f"split {seed} of {number}: {describe_splits(splits)}")
+        found, of_unseen = _train_and_score(job, run, splits, labels)
+        everything.append(found)
+        if of_unseen is not None:
+            unseen.append(of_unseen)
+    num_behaviors = len(run.behaviors)
+    return [
+        RepeatedScore("all frames that judge", np.array(everything)),
+        RepeatedScore("frames the features never saw", np.array(unseen).reshape(-1, num_behaviors)),
+    ]
+
+
+def draw_splits(
+    labels: Mapping[str, np.ndarray],
+    job: Job,
+    run: Run,
+    groups: Mapping[str, str] | None,
+    seed: int,
+) -> Splits:
+    """Whole videos, or groups of them, divided anew.
+
+    Videos are put in a random order first, since the solver prefers nothing else among equally
+    good divisions; a group is divided as if it were one video.
+    """
+    settings = run.config.split
+    order = np.random.default_rng(seed).permutation(sorted(labels)).tolist()
+    members = _group(order, groups)
+    joined = {
+        f"{number:04d}": np.concatenate([labels[video] for video in videos])
+        for number, videos in enumerate(members)
+    }
+    fractions = {"train": settings.train, "val": settings.val, "test": settings.test}
+    _check_number(len(joined), fractions)
+    solved = solve_splits(
+        joined, run.behaviors, fractions=fractions, by="video", seed=seed, allow_absent=True
+    )
+    return {
+        part: [
+            Segment(video, 0, len(labels[video]))
+            for unit in units
+            for video in members[int(unit.video)]
+        ]
+        for part, units in solved.items()
+    }
+
+
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean and its standard error; NaN where there are too few values."""
+    if len(values) == 0:
+        return math.nan, math.nan
+    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    return float(values.mean()), error
+
+
+def repeated_rows(scores: Sequence[RepeatedScore]) -> list[list[Any]]:
+    """Rows (frames, splits, macro F1 as mean ± s.e.m., the same of each behavior)."""
+    return [
+        [each.name, len(each.f1), *(_show(values) for values in [each.macro, *each.f1.T])]
+        for each in scores
+    ]
+
+
+def describe_splits(splits: Mapping[str, Sequence[Segment]]) -> str:
+    """Videos of val and test by name."""
+    return "; ".join(
+        f"{part} {', '.join(dict.fromkeys(each.video for each in splits[part]))}"
+        for part in ("val", "test")
+        if splits[part]
+    )
+
+
+def _show(values: np.ndarray) -> str:
+    mean, error = mean_and_error(values)
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.3f}" if math.isnan(error) else f"{mean:.3f} ± {error:.3f}"
+
+
+def _group(videos: Sequence[str], groups: Mapping[str, str] | None) -> list[list[str]]:
+    """Videos that must stay together; one of an unknown group stays alone."""
+    found: dict[str, list[str]] = {}
+    for video in videos:
+        value = UNKNOWN if groups is None else groups[video]
+        found.setdefault(f"group {value}" if value != UNKNOWN else f"video {video}", []).append(
+            video
+        )
+    return list(found.values())
+
+
+def _check_number(number: int, fractions: Mapping[str, float]) -> None:
+    wanted = sum(share > 0 for share in fractions.values())
+    if number <= wanted:
+        raise InputError(
+            f"{number} labelled videos (or groups of them) can be divided in one way only, or none",
+            do="label more videos; with few of them the 95 % interval is missing for good reason",
+        )
+
+
+def _train_and_score(
+    job: Job, run: Run, splits: Splits, labels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """F1 (K,) of a model trained on other splits: on what judges, and what features never saw."""
+    project = job.project.with_splits(splits)
+    other = dataclasses.replace(job, project=project, config=run.config, resume=False)
+    part = "test" if splits.get("test") else "val"
+    with tempfile.TemporaryDirectory() as folder:
+        trained = run_stage(other, start_stage(project, run.config, "sequence", Path(folder)))
+        everything = np.array(trained.results["scores"][part]["f1"])
+        unseen = intersect(splits[part], job.project.splits.get("test", []))
+        if not unseen:
+            return everything, None
+        features_run = latest_run(project.runs, "features")
+        return everything, _score_unseen(other, trained, features_run, unseen, labels)
+
+
+def _score_unseen(
+    job: Job,
+    run: Run,
+    features_run: Run,
+    unseen: Sequence[Segment],
+    labels: Mapping[str, np.ndarray],
+) -> np.ndarray | None:
+    """F1 (K,) on these stretches; None where nobody scored them."""
+    model, decision = load_sequence(run), Decision.from_dict(run.results["decision"])
+    truth, present = [], []
+    for name in dict.fromkeys(each.video for each in unseen):
+        inside = np.zeros(labels[name].shape, dtype=bool)
+        for each in unseen:
+            if each.video == name:
+                inside[each.start : each.stop] = True
+        probabilities = predict_cached(
+            job.project.video(name), features_run, model, exclusive=run.exclusive
+        )
+        truth.append(hide_outside(labels[name], inside))
+        present.append(decision.apply(probabilities))
+    joined = np.concatenate(truth)
+    if not (joined >= 0).any():
+        return None
+    return score(joined, None, np.concatenate(present), run.behaviors).f1

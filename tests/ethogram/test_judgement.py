@@ -1,0 +1,81 @@
+"""All metrics at once are those that each function gives, and every number has its row."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pixelethogram.ethogram.judgement import ALL, Judgement, judge
+from pixelethogram.ethogram.scores import score
+from pixelethogram.toy import toy_bouts
+
+NAMES = ("lick", "groom")
+
+
+def draw(seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return np.stack([toy_bouts(generator, 300, (0, 1)) for _ in NAMES], axis=1).astype(np.int8)
+
+
+def judge_copy(*, flipped: int = 0, exclusive: bool = False) -> Judgement:
+    """A prediction that equals the labels except in the first frames of each video."""
+    labels = [draw(seed) for seed in range(4)]
+    if exclusive:
+        labels = [np.stack([video[:, 0], 1 - video[:, 0]], axis=1) for video in labels]
+    present = [video == 1 for video in labels]
+    for video in present:
+        video[:flipped] = ~video[:flipped]
+    probabilities = [0.8 * video + 0.1 for video in present]
+    return judge(
+        labels, probabilities, present, [30.0] * 4, NAMES, exclusive=exclusive, chance_repetitions=3
+    )
+
+
+def numbers(judgement: Judgement) -> dict[tuple[str, str], float]:
+    return {(row.metric, row.behavior): row.value for row in judgement.rows()}
+
+
+def test_a_perfect_prediction() -> None:
+    found = numbers(judge_copy())
+    for metric in ("f1", "precision", "recall", "average_precision", "auroc", "segmental_f1@50"):
+        assert found[metric, ALL] == found[metric, "lick"] == pytest.approx(1)
+    for metric in ("onset_median", "offset_p90", "time_fraction: mean_absolute_difference"):
+        assert found[metric, "groom"] == 0
+    assert found["edit", ALL] == 100
+    assert found["time_fraction: pearson_r", "lick"] == pytest.approx(1)
+    assert found["transition_similarity", ALL] == pytest.approx(1)
+    assert found["calibration_error", "lick"] == pytest.approx(0.1)
+    assert found["videos", ALL] == 4
+    assert np.isnan(found["edit_of_order", ALL])
+    assert found["f1_chance", ALL] < 1
+
+
+def test_numbers_are_those_of_the_functions_and_inside_of_their_intervals() -> None:
+    judgement = judge_copy(flipped=60)
+    labels = np.concatenate([draw(seed) for seed in range(4)])
+    present = np.concatenate([draw(seed) == 1 for seed in range(4)])
+    where = np.arange(1200) % 300 < 60
+    present[where] = ~present[where]
+    expected = score(labels, None, present, NAMES)
+    rows = {(row.metric, row.behavior): row for row in judgement.rows()}
+    for name, value in zip(NAMES, expected.f1, strict=True):
+        row = rows["f1", name]
+        assert row.value == pytest.approx(value)
+        assert row.low <= row.value <= row.high
+        assert row.low < row.high
+    assert rows["f1", ALL].value == pytest.approx(expected.macro_f1)
+
+
+def test_where_behaviors_exclude_each_other_their_order_is_judged() -> None:
+    judgement = judge_copy(exclusive=True)
+    assert numbers(judgement)["edit_of_order", ALL] == 100
+    assert judgement.confusion.shape == (3, 3)
+    assert judge_copy().confusion.shape == (2, 2)
+
+
+def test_every_number_can_be_written_as_json() -> None:
+    plain = json.loads(json.dumps(judge_copy(flipped=9).to_dict(), allow_nan=False))
+    assert plain["metrics"]["f1"]["lick: low"] <= plain["metrics"]["f1"]["lick"]
+    assert plain["metrics"]["edit_of_order"] == {ALL: None}

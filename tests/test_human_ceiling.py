@@ -1,0 +1,68 @@
+"""Raters of a project: found by their files, compared, and the model judged by each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pixelethogram.errors import InputError
+from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.human_ceiling import judge_raters, read_raters
+from pixelethogram.project import Project
+from pixelethogram.project_evaluation import evaluate_project
+from pixelethogram.stages import Job
+
+
+def score_again(project: Project, rater: str, shift: int) -> None:
+    """Labels of another rater on every video: the first one's, some frames later."""
+    for video in project.videos():
+        labels = video.read_labels(project.behaviors)
+        assert labels is not None
+        values = np.roll(labels.values, shift, axis=0)
+        write_csv(Ethogram(values, project.behaviors, video.fps), video.rater_path(rater))
+
+
+def test_one_rater_has_nobody_to_agree_with(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    with pytest.raises(InputError, match="--rater"):
+        judge_raters(make_job(project_copy))
+
+
+def test_raters_and_the_model_are_compared(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    score_again(project_copy, "anna", 0)
+    score_again(project_copy, "ben", 7)
+    assert list(read_raters(project_copy)) == ["labels", "anna", "ben"]
+    found = judge_raters(make_job(project_copy))
+    by_pair = {pair.raters: pair for pair in found.pairs}
+    assert by_pair["labels", "anna"].scores.macro_f1 == 1
+    assert by_pair["labels", "ben"].scores.macro_f1 < 1
+    evaluation = evaluate_project(make_job(project_copy))["sequence"]
+    expected = evaluation.parts["test"].scores
+    assert found.part == "test"
+    assert found.model["labels"].f1.tolist() == expected.f1.tolist()
+    assert found.model["anna"].f1.tolist() == expected.f1.tolist()
+    agreed, everywhere = found.model["raters agree"].support, expected.support
+    assert (agreed <= everywhere).all()
+    assert agreed.sum() < everywhere.sum()
+    for _, columns, rows in found.tables():
+        assert {len(row) for row in rows} == {len(columns)}
+    json.dumps(found.to_dict())
+
+
+def test_without_a_model_people_are_still_compared(
+    make_toy_project: Callable[..., Project],
+    make_job: Callable[..., Job],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    project = make_toy_project(tmp_path_factory.mktemp("untrained") / "project")
+    score_again(project, "anna", 3)
+    found = judge_raters(make_job(project))
+    assert (len(found.pairs), found.model) == (1, {})
+    assert "no model" in found.note
+    assert len(found.tables()) == 2

@@ -1,0 +1,94 @@
+"""Splits drawn anew keep groups together; each is trained and judged, also on unseen frames."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixelethogram.config import SplitConfig
+from pixelethogram.errors import InputError, UsageError
+from pixelethogram.project import Project
+from pixelethogram.repeated_splits import (
+    RepeatedScore,
+    draw_splits,
+    mean_and_error,
+    repeat_splits,
+    repeated_rows,
+)
+from pixelethogram.runs import find_runs
+from pixelethogram.stages import Job
+
+RUN: Any = SimpleNamespace(behaviors=("lick",), config=SimpleNamespace(split=SplitConfig()))
+
+
+def labels_of(names: list[str]) -> dict[str, np.ndarray]:
+    return {name: np.tile(np.array([[0], [1]], np.int8), (20, 1)) for name in names}
+
+
+def parts_of(splits: Any) -> dict[str, str]:
+    return {each.video: part for part, segments in splits.items() for each in segments}
+
+
+def test_splits_differ_and_every_video_has_a_part() -> None:
+    labels, job = labels_of([f"video {number}" for number in range(8)]), SimpleNamespace()
+    drawn = [parts_of(draw_splits(labels, job, RUN, None, seed)) for seed in range(1, 6)]  # type: ignore[arg-type]
+    assert all(set(parts) == set(labels) for parts in drawn)
+    assert all(set(parts.values()) == {"train", "val", "test"} for parts in drawn)
+    assert len({tuple(sorted(parts.items())) for parts in drawn}) > 1
+    again = parts_of(draw_splits(labels, job, RUN, None, 1))  # type: ignore[arg-type]
+    assert again == drawn[0]
+
+
+def test_videos_of_one_subject_stay_together_and_unknown_ones_alone() -> None:
+    names = [f"video {number}" for number in range(10)]
+    groups = {name: f"m{number // 2}" for number, name in enumerate(names)}
+    groups |= {"video 8": "", "video 9": ""}
+    job: Any = SimpleNamespace()
+    together = []
+    for seed in range(1, 8):
+        parts = parts_of(draw_splits(labels_of(names), job, RUN, groups, seed))
+        assert all(parts[f"video {k}"] == parts[f"video {k + 1}"] for k in (0, 2, 4, 6))
+        together.append(parts["video 8"] == parts["video 9"])
+    assert not all(together)
+
+
+def test_three_videos_are_too_few() -> None:
+    job: Any = SimpleNamespace()
+    with pytest.raises(InputError, match="one way only"):
+        draw_splits(labels_of(["a", "b", "c"]), job, RUN, None, 1)
+
+
+def test_mean_and_standard_error() -> None:
+    assert mean_and_error(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 1 / np.sqrt(3)))
+    assert np.isnan(mean_and_error(np.array([1.0]))[1])
+    assert np.isnan(mean_and_error(np.array([]))).all()
+    rows = repeated_rows(
+        [
+            RepeatedScore("all", np.array([[0.5, 1.0], [0.5, 1.0]])),
+            RepeatedScore("unseen", np.zeros((0, 2))),
+        ]
+    )
+    assert rows[0] == ["all", 2, "0.750 ± 0.000", "0.500 ± 0.000", "1.000 ± 0.000"]
+    assert rows[1] == ["unseen", 0, "–", "–", "–"]
+
+
+def test_the_sequence_stage_is_trained_anew_and_leaves_nothing_behind(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    for video in project_copy.videos()[:2]:
+        shutil.copytree(video.folder, video.folder.with_name(video.name + " again"))
+    before = (project_copy.folder / "project.yaml").read_bytes()
+    everything, unseen = repeat_splits(make_job(project_copy), 3)
+    num_behaviors = len(project_copy.behaviors)
+    assert everything.f1.shape == (3, num_behaviors)
+    assert (unseen.f1.shape[1], len(unseen.f1) <= 3) == (num_behaviors, True)
+    assert ((everything.f1 >= 0) & (everything.f1 <= 1)).all()
+    assert len(find_runs(project_copy.runs, "sequence")) == 1
+    assert (project_copy.folder / "project.yaml").read_bytes() == before
+    with pytest.raises(UsageError, match="two or more"):
+        repeat_splits(make_job(project_copy), 1)
