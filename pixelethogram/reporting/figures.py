@@ -223,6 +223,8 @@ def draw_curves(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> st
                     steps, values = np.array(points).T
                     panel.plot(steps, values, color=color, marker=marker, ms=3, lw=1.3, label=part)
             panel.set(xlabel="step", title=name)
+            if name == "f1":
+                panel.set_ylim(0, 1.02)
             panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             panel.legend()
 
