@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EXPONENTS = np.geomspace(0.05, 3, 80)
+EXPONENTS = np.geomspace(0.05, 3, 400)
 REPETITIONS = 400
 LEVEL = 0.95
 MIN_POINTS = 4
