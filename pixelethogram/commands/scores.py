@@ -30,6 +30,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Show the scores of the newest sequence run, of the features alone, and of chance."""
+    from pixelethogram.alarms import find_alarms
     from pixelethogram.verdict import judge_project, repeat_and_keep
 
     job = open_job(project, None, None, "cpu", json=json)
@@ -37,6 +38,8 @@ def evaluate(
     repeated = repeat_and_keep(job, verdict, splits, by) if splits else []
     _print_verdict(verdict, job, slice_, full, json)
     _print_repeated(repeated, job, json)
+    for alarm in find_alarms(job.project).alarms:
+        job.progress.message(f"{alarm.level}: {alarm.what}; {alarm.do}")
     print_json(verdict.to_dict(repeated), json)
 
 

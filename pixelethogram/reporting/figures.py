@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pixelethogram.ethogram.bout_statistics import BoutStatistics
 from pixelethogram.ethogram.calibration import Reliability
@@ -277,6 +277,9 @@ def draw_learning_curve(
                 panel.axvline(known[:, 0].max(), color=GREY, lw=1, ls=":")
             panel.scatter(known[:, 0], known[:, 1], 18, VERMILION, zorder=3)
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+            panel.xaxis.set_major_formatter("{x:,.0f}")
+            panel.xaxis.set_minor_formatter(NullFormatter())
             panel.set(ylim=(0, 1.02), title=_shorten(name), xlabel="positive frames", ylabel="F1")
         for panel in axes[len(behaviors) :]:
             panel.set_axis_off()
