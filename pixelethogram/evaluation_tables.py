@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ OVERVIEW: dict[str, str] = {
     "F1": "f1",
     "95 %": "",
     "chance": "f1_chance",
-    "precision": "precision",
+    "prec.": "precision",
     "recall": "recall",
     "AP": "average_precision",
     "ECE": "calibration_error",
@@ -37,10 +37,11 @@ OVERVIEW: dict[str, str] = {
     "onset": "onset_median",
     "time r": "time_fraction: pearson_r",
 }
+FORMATS: dict[str, Callable[[float], Any]] = {"present": int, "onset": "{:.1f}".format}
 HELP = (
     "present: frames · 95 %: of F1, bootstrap over videos (three or more) · chance: F1 of shifted "
-    "labels · AP: average precision · ECE: calibration error · bout F1: bouts that overlap by a "
-    "quarter · onset: median error in frames · time r: of the share of time, over videos"
+    "labels · prec.: precision · AP: average precision · ECE: calibration error · bout F1: bouts "
+    "that overlap by a quarter · onset: median error in frames · time r: share of time, over videos"
 )
 
 
@@ -70,7 +71,7 @@ def overview_rows(judgement: Judgement) -> list[list[Any]]:
             elif found is None or math.isnan(found.value):
                 cells.append(None)
             else:
-                cells.append(int(found.value) if column == "present" else found.value)
+                cells.append(FORMATS[column](found.value) if column in FORMATS else found.value)
         rows.append(cells)
     return rows
 

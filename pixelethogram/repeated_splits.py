@@ -28,9 +28,10 @@ from pixelethogram.metadata import UNKNOWN, read_column
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import intersect
 from pixelethogram.sequence.train import load_sequence
-from pixelethogram.splits import Segment, Splits, solve_splits
+from pixelethogram.splits import Segment, Splits
 from pixelethogram.stages import Job, run_stage
 
+DRAWS = 200
 WHY_TOO_GOOD = (
     "the sequence stage was trained anew on each split, the features were not: their network has "
     "seen the labels of the project's train part, and val chose its best step, so the first line "
@@ -44,7 +45,7 @@ class RepeatedScore:
 
     Args:
         name: Which frames judged.
-        f1: (n, K) per split that had such frames.
+        f1: (n, K) per split that had such frames; NaN where the behavior did not occur in them.
     """
 
     name: str
@@ -52,15 +53,20 @@ class RepeatedScore:
 
     @property
     def macro(self) -> np.ndarray:
-        """(n,) mean over behaviors."""
-        return self.f1.mean(axis=1)
+        """(n,) mean over the behaviors that occurred."""
+        exists = ~np.isnan(self.f1)
+        sums = np.where(exists, self.f1, 0.0).sum(axis=1)
+        return sums / np.maximum(exists.sum(axis=1), 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         mean, error = mean_and_error(self.macro)
-        values = {"macro_f1": self.macro.tolist(), "f1": self.f1.tolist()}
-        plain = {"mean": mean, "sem": error}
-        return {**values, **{k: None if math.isnan(v) else v for k, v in plain.items()}}
+        return {
+            "macro_f1": self.macro.tolist(),
+            "f1": [[_plain(value) for value in row] for row in self.f1.tolist()],
+            "mean": _plain(mean),
+            "sem": _plain(error),
+        }
 
 
 def repeat_splits(job: Job, number: int, column: str = "video") -> list[RepeatedScore]:
@@ -77,6 +83,7 @@ def repeat_splits(job: Job, number: int, column: str = "video") -> list[Repeated
         InputError: The labelled videos cannot be divided so.
     """
     run = latest_run(job.project.runs, "sequence")
+    fractions = run.config.split.model_dump(include={"train", "val", "test"})
     if number < 2 or run.config.sequence.ensemble_folds > 1:
         raise UsageError(
             "repeated splits need two or more, and a run that is not an ensemble",
@@ -86,7 +93,7 @@ def repeat_splits(job: Job, number: int, column: str = "video") -> list[Repeated
     groups = None if column == "video" else read_column(job.project, column)
     everything, unseen = [], []
     for seed in range(1, number + 1):
-        splits = draw_splits(labels, job, run, groups, seed)
+        splits = draw_splits(labels, fractions, groups, seed)
         job.progress.message(f"split {seed} of {number}: {describe_splits(splits)}")
         found, of_unseen = _train_and_score(job, run, splits, labels)
         everything.append(found)
@@ -101,40 +108,46 @@ def repeat_splits(job: Job, number: int, column: str = "video") -> list[Repeated
 
 def draw_splits(
     labels: Mapping[str, np.ndarray],
-    job: Job,
-    run: Run,
+    fractions: Mapping[str, float],
     groups: Mapping[str, str] | None,
     seed: int,
 ) -> Splits:
-    """Whole videos, or groups of them, divided anew.
+    """Whole videos, or groups of them, divided at random.
 
-    Videos are put in a random order first, since the solver prefers nothing else among equally
-    good divisions; a group is divided as if it were one video.
+    The solver of the project's own parts would find the same best division every time. Here the
+    division is drawn, and of `DRAWS` draws the first is taken that shows the most behaviors in the
+    most parts.
+
+    Args:
+        labels: (T, K) per video, 1 / 0 / -1.
+        fractions: Share of the videos (or groups) per part; train is what the others leave.
+        groups: Video -> value; videos of one value stay together, unknown ones alone. None: every
+            video alone.
+        seed: Of the draws.
+
+    Raises:
+        InputError: There are too few videos to be divided in more than one way.
     """
-    settings = run.config.split
-    order = np.random.default_rng(seed).permutation(sorted(labels)).tolist()
-    members = _group(order, groups)
-    joined = {
-        f"{number:04d}": np.concatenate([labels[video] for video in videos])
-        for number, videos in enumerate(members)
+    members = _group(sorted(labels), groups)
+    sizes = {
+        part: max(1, round(len(members) * share))
+        for part, share in fractions.items()
+        if part != "train" and share > 0
     }
-    fractions = {"train": settings.train, "val": settings.val, "test": settings.test}
-    _check_number(len(joined), fractions)
-    solved = solve_splits(
-        joined, run.behaviors, fractions=fractions, by="video", seed=seed, allow_absent=True
-    )
+    _check_number(len(members), sizes)
+    occurs = np.array([_find_occurring([labels[video] for video in videos]) for videos in members])
+    generator = np.random.default_rng(seed)
+    draws = [_draw(generator, len(members), sizes) for _ in range(DRAWS)]
+    shown = [sum(int(occurs[units].any(axis=0).sum()) for units in draw.values()) for draw in draws]
     return {
-        part: [
-            Segment(video, 0, len(labels[video]))
-            for unit in units
-            for video in members[int(unit.video)]
-        ]
-        for part, units in solved.items()
+        part: [Segment(video, 0, len(labels[video])) for unit in units for video in members[unit]]
+        for part, units in draws[int(np.argmax(shown))].items()
     }
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean and its standard error; NaN where there are too few values."""
+    """Mean of the values that exist and its standard error; NaN where there are too few."""
+    values = values[~np.isnan(values)]
     if len(values) == 0:
         return math.nan, math.nan
     error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
@@ -158,6 +171,10 @@ def describe_splits(splits: Mapping[str, Sequence[Segment]]) -> str:
     )
 
 
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def _show(values: np.ndarray) -> str:
     mean, error = mean_and_error(values)
     if math.isnan(mean):
@@ -176,12 +193,28 @@ def _group(videos: Sequence[str], groups: Mapping[str, str] | None) -> list[list
     return list(found.values())
 
 
-def _check_number(number: int, fractions: Mapping[str, float]) -> None:
-    wanted = sum(share > 0 for share in fractions.values())
-    if number <= wanted:
+def _find_occurring(videos: Sequence[np.ndarray]) -> np.ndarray:
+    """(K,) bool: behaviors present in any of the labels (T, K)."""
+    return np.any([(values == 1).any(axis=0) for values in videos], axis=0)
+
+
+def _draw(
+    generator: np.random.Generator, number: int, sizes: Mapping[str, int]
+) -> dict[str, list[int]]:
+    """Units per part; train gets what is left."""
+    order = generator.permutation(number).tolist()
+    drawn = {}
+    for part, size in sizes.items():
+        drawn[part], order = sorted(order[:size]), order[size:]
+    return {"train": sorted(order), **drawn}
+
+
+def _check_number(number: int, sizes: Mapping[str, int]) -> None:
+    if number <= len(sizes) + 1:
         raise InputError(
-            f"{number} labelled videos (or groups of them) can be divided in one way only, or none",
-            do="label more videos; with few of them the 95 % interval is missing for good reason",
+            f"{number} labelled videos (or groups of them) are too few for repeated splits",
+            why=f"they are divided into {len(sizes) + 1} parts",
+            do="label more videos, or divide by video",
         )
 
 
@@ -194,7 +227,8 @@ def _train_and_score(
     part = "test" if splits.get("test") else "val"
     with tempfile.TemporaryDirectory() as folder:
         trained = run_stage(other, start_stage(project, run.config, "sequence", Path(folder)))
-        everything = np.array(trained.results["scores"][part]["f1"])
+        scores = trained.results["scores"][part]
+        everything = _hide_absent(scores["f1"], scores["support"])
         unseen = intersect(splits[part], job.project.splits.get("test", []))
         if not unseen:
             return everything, None
@@ -225,4 +259,12 @@ def _score_unseen(
     joined = np.concatenate(truth)
     if not (joined >= 0).any():
         return None
-    return score(joined, None, np.concatenate(present), run.behaviors).f1
+    scores = score(joined, None, np.concatenate(present), run.behaviors)
+    return _hide_absent(scores.f1, scores.support)
+
+
+def _hide_absent(
+    f1: Sequence[float] | np.ndarray, support: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """F1 (K,), NaN for behaviors that did not occur where it was judged."""
+    return np.where(np.asarray(support) > 0, np.asarray(f1, dtype=np.float64), np.nan)

@@ -553,8 +553,9 @@ def test_predicting_the_videos_of_a_project_again_overwrites_what_is_done(
     run: Callable[..., Result], trained: SimpleNamespace
 ) -> None:
     run("predict", trained.folder)
-    run("predict", trained.folder, "--overwrite")
-    assert [arguments[-1] for _, arguments in trained.asked] == [False, True]
+    run("predict", trained.folder, "--overwrite", "--threshold", "left=0.5")
+    asked = [arguments[-2:] for _, arguments in trained.asked]
+    assert asked == [(False, []), (True, ["left=0.5"])]
 
 
 def test_another_folder_for_the_videos_of_a_project_is_refused(
@@ -581,7 +582,7 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
         inference.VideoResult(tmp_path / "b.mp4", status, error="broken"),
     ]
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
-    monkeypatch.setattr(inference, "load_models", lambda run, device: models)
+    monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
     monkeypatch.setattr(inference, "predict_videos", lambda *_, **__: results)
     result = run("predict", tmp_path, tmp_path, "--out", tmp_path / "out", "--json")
     assert result.code == code
@@ -593,3 +594,37 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     assert summary[0] == "recording,status,frames,lick,error"
     assert [line.split(",")[1] for line in summary[1:]] == ["done", status]
     assert ("failed: 1" in result.err) == (code == 5)
+
+
+def test_people_who_scored_the_same_videos_are_compared(
+    run: Callable[..., Result], project: Project, movie: Path
+) -> None:
+    assert run("add", project.folder, movie).code == 0
+    labels = movie.with_name("souris 1.labels.csv")
+    nobody = run("raters", project.folder)
+    assert (nobody.code, "--rater" in nobody.err) == (3, True)
+    assert run("import", project.folder, labels, "--rater", "anna").code == 0
+    result = run("raters", project.folder, "--json")
+    assert result.code == 0, result.err
+    (pair,) = only_json(result)["pairs"]
+    assert (pair["raters"], pair["macro_f1"]) == (["labels", "anna"], 0.5)
+    assert "labels / anna" in result.err
+
+
+def test_a_trained_project_is_judged_by_every_metric(
+    run: Callable[..., Result], project_copy: Project
+) -> None:
+    short = run("evaluate", project_copy.folder)
+    full = run("evaluate", project_copy.folder, "--full", "--json")
+    assert (short.code, full.code) == (0, 0)
+    assert "edit_of_order" not in short.out
+    assert "edit_of_order" in full.err
+    assert len(short.out.splitlines()) < 40
+    assert set(only_json(full)["judgements"]) >= {"sequence", "features"}
+
+
+def test_a_threshold_of_an_unknown_behavior_is_refused(
+    run: Callable[..., Result], project_copy: Project
+) -> None:
+    result = run("predict", project_copy.folder, "--threshold", "nothing=0.5")
+    assert (result.code, "names no behavior" in result.err) == (2, True)

@@ -44,6 +44,7 @@ def test_one_row_per_behavior_and_the_mean(judgement: Judgement) -> None:
     lick = dict(zip(OVERVIEW, rows[0][1:], strict=True))
     assert (lick["present"], lick["F1"], lick["95 %"]) == (63, 1.0, "1.00 to 1.00")
     groom = dict(zip(OVERVIEW, rows[1][1:], strict=True))
+    assert lick["onset"] == "0.0"
     assert (groom["present"], groom["AP"], groom["onset"]) == (0, None, None)
 
 

@@ -185,6 +185,16 @@ class TestAgain:
         (done.parent / "ethograms" / "cage.mp4.ethogram.csv").unlink()
         assert statuses(predict_videos(models, [done], None)) == ["done"]
 
+    def test_results_with_other_thresholds_are_not_mixed_or_replaced_unasked(
+        self, done: Path, trained_project: Project
+    ) -> None:
+        name = TOY_BEHAVIORS[0]
+        other = load_models(trained_project.folder, "cpu", [f"{name}=0.999999"])
+        (result,) = predict_videos(other, [done], None)
+        assert (result.status, "other thresholds" in result.error) == ("failed", True)
+        (result,) = predict_videos(other, [done], None, overwrite=True)
+        assert (result.status, result.share[name]) == ("done", 0)
+
     def test_results_of_another_run_are_not_mixed_or_replaced_unasked(
         self, models: PipelineModels, done: Path, project_copy: Project
     ) -> None:

@@ -24,7 +24,8 @@ GROUP: Any = typer.main.get_command(cli.app)
 
 def blocks(language: str) -> list[str]:
     """Content of the code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [content for found, content in fenced if found == language]
 
 
 def spans() -> list[str]:

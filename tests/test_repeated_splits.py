@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pixelethogram.config import SplitConfig
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.project import Project
 from pixelethogram.repeated_splits import (
@@ -23,7 +22,7 @@ from pixelethogram.repeated_splits import (
 from pixelethogram.runs import find_runs
 from pixelethogram.stages import Job
 
-RUN: Any = SimpleNamespace(behaviors=("lick",), config=SimpleNamespace(split=SplitConfig()))
+FRACTIONS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
 def labels_of(names: list[str]) -> dict[str, np.ndarray]:
@@ -35,12 +34,12 @@ def parts_of(splits: Any) -> dict[str, str]:
 
 
 def test_splits_differ_and_every_video_has_a_part() -> None:
-    labels, job = labels_of([f"video {number}" for number in range(8)]), SimpleNamespace()
-    drawn = [parts_of(draw_splits(labels, job, RUN, None, seed)) for seed in range(1, 6)]  # type: ignore[arg-type]
+    labels = labels_of([f"video {number}" for number in range(8)])
+    drawn = [parts_of(draw_splits(labels, FRACTIONS, None, seed)) for seed in range(1, 6)]
     assert all(set(parts) == set(labels) for parts in drawn)
     assert all(set(parts.values()) == {"train", "val", "test"} for parts in drawn)
     assert len({tuple(sorted(parts.items())) for parts in drawn}) > 1
-    again = parts_of(draw_splits(labels, job, RUN, None, 1))  # type: ignore[arg-type]
+    again = parts_of(draw_splits(labels, FRACTIONS, None, 1))
     assert again == drawn[0]
 
 
@@ -48,19 +47,29 @@ def test_videos_of_one_subject_stay_together_and_unknown_ones_alone() -> None:
     names = [f"video {number}" for number in range(10)]
     groups = {name: f"m{number // 2}" for number, name in enumerate(names)}
     groups |= {"video 8": "", "video 9": ""}
-    job: Any = SimpleNamespace()
     together = []
     for seed in range(1, 8):
-        parts = parts_of(draw_splits(labels_of(names), job, RUN, groups, seed))
+        parts = parts_of(draw_splits(labels_of(names), FRACTIONS, groups, seed))
         assert all(parts[f"video {k}"] == parts[f"video {k + 1}"] for k in (0, 2, 4, 6))
         together.append(parts["video 8"] == parts["video 9"])
     assert not all(together)
 
 
+def test_a_rare_behavior_is_in_every_part_where_that_is_possible() -> None:
+    labels = labels_of([f"video {number}" for number in range(10)])
+    for name, values in labels.items():
+        rare = values if name in ("video 1", "video 4", "video 7") else np.zeros_like(values)
+        labels[name] = np.concatenate([values, rare], axis=1)
+    for seed in range(1, 6):
+        parts = parts_of(draw_splits(labels, FRACTIONS, None, seed))
+        assert {parts[f"video {number}"] for number in (1, 4, 7)} == {"train", "val", "test"}
+    sizes = list(parts.values())
+    assert [sizes.count(part) for part in ("train", "val", "test")] == [6, 2, 2]
+
+
 def test_three_videos_are_too_few() -> None:
-    job: Any = SimpleNamespace()
-    with pytest.raises(InputError, match="one way only"):
-        draw_splits(labels_of(["a", "b", "c"]), job, RUN, None, 1)
+    with pytest.raises(InputError, match="too few"):
+        draw_splits(labels_of(["a", "b", "c"]), FRACTIONS, None, 1)
 
 
 def test_mean_and_standard_error() -> None:
@@ -74,6 +83,10 @@ def test_mean_and_standard_error() -> None:
         ]
     )
     assert rows[0] == ["all", 2, "0.750 ± 0.000", "0.500 ± 0.000", "1.000 ± 0.000"]
+    absent = RepeatedScore("all", np.array([[0.5, np.nan], [0.7, 0.1]]))
+    assert absent.macro == pytest.approx([0.5, 0.4])
+    assert repeated_rows([absent])[0][-1] == "0.100"
+    json.dumps(absent.to_dict(), allow_nan=False)
     assert rows[1] == ["unseen", 0, "–", "–", "–"]
 
 
