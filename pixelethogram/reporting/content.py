@@ -99,7 +99,7 @@ def score_table(judged: Judgement, ceiling: np.ndarray | None) -> Table:
                 name,
                 int(scores.support[k]),
                 _number(scores.f1[k]),
-                f"{low:.2f} – {high:.2f}" if np.isfinite(low) else "–",
+                f"{low:.2f}\u00a0–\u00a0{high:.2f}" if np.isfinite(low) else "–",
                 _number(np.asarray(judged.chance["f1"])[k]),
                 *([_number(ceiling[k])] if ceiling is not None else []),
                 _number(scores.precision[k]),
@@ -208,7 +208,7 @@ def file_table(project: Project, labels: Mapping[str, np.ndarray]) -> Table:
 
 
 def _frame_size(config: Config) -> str:
-    return f"{config.frames.width} × {config.frames.height}"
+    return f"{config.frames.width}\u00a0×\u00a0{config.frames.height}"
 
 
 def _steps(results: Mapping[str, Any]) -> str:

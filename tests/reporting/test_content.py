@@ -22,7 +22,7 @@ def test_the_chain_goes_from_flow_to_sequence(trained_project: Project) -> None:
     table = run_table(chain)
     assert {len(row) for row in table["rows"]} == {len(table["columns"])}
     assert [row[2] for row in table["rows"]] == ["tiny_motionnet", "resnet18", "tgm"]
-    assert {row[3] for row in table["rows"]} == {"32 × 32"}
+    assert {row[3] for row in table["rows"]} == {"32\u00a0×\u00a032"}
     hashes = dict(version_rows(chain))
     assert hashes["sequence: weights (sha256)"] == chain[-1].results["weights_sha256"]
     assert "torch" in hashes
