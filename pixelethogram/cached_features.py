@@ -37,7 +37,7 @@ def read_features(
         InputError: The video has no features of this run yet, or they were made of another
             recording or other weights.
     """
-    with _open_features(video, run) as arrays:
+    with open_features(video, run) as arrays:
         return arrays.read(name, start, stop)
 
 
@@ -48,7 +48,7 @@ def list_features(video: Video, run: Run) -> list[str]:
         InputError: The video has no features of this run yet, or they were made of another
             recording or other weights.
     """
-    with _open_features(video, run) as arrays:
+    with open_features(video, run) as arrays:
         return arrays.names
 
 
@@ -97,7 +97,7 @@ def find_precisions(videos: Iterable[Video], run: Run) -> list[str]:
     """Number formats that the features of videos were computed in; one, unless they are mixed."""
     found = set()
     for video in videos:
-        with _open_features(video, run) as arrays:
+        with open_features(video, run) as arrays:
             found.add(str(arrays.attribute("precision")))
     return sorted(found)
 
@@ -121,7 +121,13 @@ def describe_mismatch(found: Sequence[str], run: Run) -> str | None:
 
 
 @contextlib.contextmanager
-def _open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
+def open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
+    """The file that extraction left.
+
+    Raises:
+        InputError: The video has no features of this run yet, or they were made of another
+            recording or other weights.
+    """
     path = array_file(video.folder, "features", run.id)
     if not path.exists():
         raise InputError(

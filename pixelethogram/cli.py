@@ -16,11 +16,13 @@ from typer.core import TyperGroup
 
 from pixelethogram.commands import (
     exports,
+    labels,
     measurement,
     poses,
     prediction,
     projects,
     reference,
+    reports,
     scores,
     training,
 )
@@ -33,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "new": projects.new,
     "add": projects.add,
     "import": projects.import_,
+    "labels": labels.labels,
     "status": projects.status,
     "draw": poses.draw,
     "train": training.train,
@@ -40,6 +43,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": prediction.predict,
     "evaluate": scores.evaluate,
     "raters": scores.raters,
+    "stats": reports.stats,
+    "learning-curve": reports.learning_curve,
+    "report": reports.report,
     "export": exports.export,
     "benchmark": measurement.benchmark,
     "models": reference.models,

@@ -27,7 +27,7 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
 from pixelethogram.ethogram.plots import plot_raster
 from pixelethogram.features.extract import Order, build_engine, extract_all
-from pixelethogram.features.extracted import Extracted
+from pixelethogram.features.extracted import Extracted, Format
 from pixelethogram.features.keypoints import PRECISION as KEYPOINTS_PRECISION
 from pixelethogram.features.keypoints import PoseOrder, extract_poses
 from pixelethogram.features.models import FeaturesNetwork
@@ -50,6 +50,12 @@ from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
 from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
+from pixelethogram.unlike_training import (
+    TrainingVideos,
+    measure_video,
+    read_colors,
+    read_training_videos,
+)
 from pixelethogram.video_results import Tally, VideoResult, take_shard
 
 logger = logging.getLogger(__name__)
@@ -67,6 +73,8 @@ class PipelineModels:
     sequence: nn.Module
     decision: Decision
     device: str
+    training_videos: TrainingVideos | None = None
+    """What they learned from; None in runs that did not keep it."""
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -94,6 +102,17 @@ class _Target:
         return self.folder / f".{self.source.name}.json.features.h5"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    """What the models say about a recording."""
+
+    ethogram: Ethogram
+    probabilities: np.ndarray
+    """(T, K)."""
+    unlike_training: list[str]
+    """What makes it unlike the videos that the models learned from."""
+
+
 def load_models(
     run_or_project: Path, device: str, thresholds: Sequence[str] = ()
 ) -> PipelineModels:
@@ -115,6 +134,7 @@ def load_models(
         choose_head(load_sequence(run), None).to(device),
         decision,
         device,
+        read_training_videos(run.folder),
     )
 
 
@@ -202,9 +222,9 @@ def _predict_targets(
         for target, found in zip(targets, extracted, strict=True):
             try:
                 found.check()
-                ethogram, probabilities = _predict_features(models, target.spool, found.fps)
+                answer = _predict_features(models, target.spool, found.format)
                 seconds, started = time.monotonic() - started, time.monotonic()
-                yield _write_result(target, models, ethogram, probabilities, seconds)
+                yield _write_result(target, models, answer, seconds)
             except (InputError, UsageError) as error:
                 logger.info("%s failed: %s", target.source, error)
                 yield VideoResult(target.source, "failed", error=str(error))
@@ -248,11 +268,10 @@ def _open(target: _Target, config: Config) -> FrameSource:
     return open_frames(target.source, settings=config.frames, facts=target.facts)
 
 
-def _predict_features(
-    models: PipelineModels, path: Path, fps: float
-) -> tuple[Ethogram, np.ndarray]:
-    """Ethogram and probabilities (T, K) of the features in a file, which is deleted."""
+def _predict_features(models: PipelineModels, path: Path, format: Format) -> _Answer:
+    """What the features in a file say; it is deleted."""
     with ArrayReader(path) as features:
+        unusual = _find_unusual(models, features, format)
         probabilities = predict_probabilities(
             models.sequence,  # type: ignore[arg-type]
             lambda start, stop: features.read("features", start, stop),
@@ -261,8 +280,8 @@ def _predict_features(
         )
     path.unlink()
     present = models.decision.apply(probabilities)
-    ethogram = Ethogram(present.astype(np.int8), models.behaviors, fps)
-    return ethogram, models.decision.calibrate(probabilities)
+    ethogram = Ethogram(present.astype(np.int8), models.behaviors, format.fps)
+    return _Answer(ethogram, models.decision.calibrate(probabilities), unusual)
 
 
 def _look_at(
@@ -281,12 +300,12 @@ def _look_at(
 def _write_result(
     target: _Target,
     models: PipelineModels,
-    ethogram: Ethogram,
-    probabilities: np.ndarray,
+    answer: _Answer,
     seconds: float,
 ) -> VideoResult:
+    ethogram = answer.ethogram
     source, num_frames = target.source, len(ethogram.values)
-    ethogram_csv = _write_outputs(ethogram, probabilities, models, target.folder, source.name)
+    ethogram_csv = _write_outputs(answer, models, target.folder, source.name)
     share = dict(zip(models.behaviors, ethogram.values.mean(axis=0).tolist(), strict=True))
     record = {
         "recording": source.name,
@@ -296,10 +315,13 @@ def _write_result(
         "fps": ethogram.fps,
         "seconds": round(seconds, 3),
         "share": share,
+        "unlike_training": answer.unlike_training,
         **models.decision.to_dict(),
     }
     write_bytes(target.stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return VideoResult(source, "done", num_frames, seconds, ethogram_csv, share)
+    return VideoResult(
+        source, "done", num_frames, seconds, ethogram_csv, share, answer.unlike_training
+    )
 
 
 def _refuse_undrawn(source: Path, config: Config) -> None:
@@ -312,9 +334,8 @@ def _refuse_undrawn(source: Path, config: Config) -> None:
         )
 
 
-def _write_outputs(
-    ethogram: Ethogram, probabilities: np.ndarray, models: PipelineModels, folder: Path, name: str
-) -> Path:
+def _write_outputs(answer: _Answer, models: PipelineModels, folder: Path, name: str) -> Path:
+    ethogram, probabilities = answer.ethogram, answer.probabilities
     write_probabilities_csv(probabilities, models.behaviors, folder / f"{name}.probabilities.csv")
     write_bouts_csv(find_bouts(ethogram), ethogram.fps, folder / f"{name}.bouts.csv")
     plot_raster(
@@ -344,7 +365,17 @@ def _read_stamp(
     ethogram_csv = stamp.with_name(f"{source.name}.ethogram.csv")
     if record["sha256"] != sha256 or not ethogram_csv.is_file():
         return None
-    return VideoResult(source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"])
+    unusual = record.get("unlike_training", [])
+    return VideoResult(
+        source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"], unusual
+    )
+
+
+def _find_unusual(models: PipelineModels, features: ArrayReader, format: Format) -> list[str]:
+    if models.training_videos is None:
+        return []
+    video = measure_video(features, read_colors(features), **dataclasses.asdict(format))
+    return models.training_videos.compare(video)
 
 
 def _refuse_same_names(recordings: Sequence[tuple[Path, Path]]) -> None:

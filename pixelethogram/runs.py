@@ -7,6 +7,7 @@
                         metrics.csv   one row per validation
                         checkpoints/  only for resuming
                         weights.pt    state dict of the best weights, loaded with weights_only=True
+                        training_videos.npz  what they look like (unlike_training.py), sequence only
                         results.yaml  scores, thresholds; written LAST
 
 A run without results.yaml is not finished and is never used by another stage.

@@ -60,6 +60,11 @@ from pixelethogram.sequence.train import (
 from pixelethogram.spans import Span, flow_spans, read_labelled
 from pixelethogram.splits import Segment
 from pixelethogram.threshold_table import table_path, write_thresholds
+from pixelethogram.unlike_training import (
+    gather,
+    measure_training_videos,
+    write_training_videos,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +196,9 @@ def _train_sequence(job: Job, run: Run) -> Run:
     write_thresholds(evaluation.decision, table_path(run))
     plot_evaluation(evaluation, run.folder / "scores.png")
     precision = find_precisions(videos, features_run)
+    write_training_videos(
+        gather(measure_training_videos(job.project, features_run, labels)), run.folder
+    )
     finish_run(run, model.state_dict(), {**about, **decision, "features_precision": precision})
     drop_resumables(run)
     return run

@@ -2,8 +2,8 @@
 
 ::
 
-    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames;
-                          of keypoints pose_sha256 in place of the last two
+    features/<run>.h5     attrs: complete, run, weights_sha256, video_sha256, precision, frames,
+                          colors; of keypoints pose_sha256 in place of the last two
         features          (T, D) float16, chunks of 256 frames
         logits            (T, O) float32, the features stage's own opinion, without temporal context
         spatial_logits, flow_logits  (T, O) float32, each stream's
@@ -65,6 +65,10 @@ class ArrayWriter:
             if whole:
                 self._write(name, rows[:whole])
             self._waiting[name] = rows[whole:]
+
+    def annotate(self, attributes: Mapping[str, Any]) -> None:
+        """Keep more attributes, such as what was only known at the end."""
+        self._file.attrs.update({name: _to_plain(value) for name, value in attributes.items()})
 
     def finish(self) -> None:
         """Mark the file complete and give it its name."""

@@ -30,6 +30,8 @@ class VideoResult:
     ethogram_csv: Path | None = None
     share: dict[str, float] = dataclasses.field(default_factory=dict)
     """Behavior -> share of frames on which it is present."""
+    unlike_training: list[str] = dataclasses.field(default_factory=list)
+    """What makes it unlike the videos that the model learned from."""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +57,9 @@ class VideoResult:
             return f"failed: {self.error}"
         if self.status == "skipped":
             return "done before, skipped"
-        return f"{self.num_frames} frames at {self.num_frames / self.seconds:.1f}/s"
+        text = f"{self.num_frames} frames at {self.num_frames / self.seconds:.1f}/s"
+        unusual = [f"\n  unlike the training videos: {each}" for each in self.unlike_training]
+        return text + "".join(unusual)
 
 
 class Tally:

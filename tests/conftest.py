@@ -299,6 +299,75 @@ def trained_project(
     return project
 
 
+@pytest.fixture(scope="session")
+def make_large_project(trained_project: Project) -> Callable[..., Project]:
+    """``make_large_project(folder, num_videos, num_frames)``: trained, with made-up caches.
+
+    All videos show one recording; each has labels of its own, features from which these can be
+    read off up to noise, and probabilities that are mostly right. The runs are those of the toys.
+    """
+    import h5py
+
+    from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+    from pixelethogram.project import Project
+    from pixelethogram.recordings import add_video
+    from pixelethogram.runs import latest_run, write_yaml
+    from pixelethogram.splits import Segment
+    from pixelethogram.store import ArrayWriter, array_file
+    from pixelethogram.toy import toy_bouts
+
+    def fill(video: Any, runs: Path, behaviors: Sequence[str], seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        moves = toy_bouts(generator, video.num_frames, (0, 1, 2))[:, None] == [0, 1, 2]
+        coat = toy_bouts(generator, video.num_frames, (0, 1))[:, None] == 1
+        labels = np.hstack([moves, coat]).astype(np.int8)
+        write_csv(Ethogram(labels, tuple(behaviors), video.fps), video.labels_path)
+        noise = generator.normal(0, 1, labels.shape)
+        features, sequence = latest_run(runs, "features"), latest_run(runs, "sequence")
+        origin = {
+            "video_sha256": video.sha256,
+            "weights_sha256": features.results["weights_sha256"],
+        }
+        logits = (4.0 * labels - 2 + noise).astype(np.float32)
+        with ArrayWriter(array_file(video.folder, "features", features.id), origin) as writer:
+            names = ("logits", "spatial_logits", "flow_logits")
+            writer.append(
+                features=(labels + noise).astype(np.float16), **dict.fromkeys(names, logits)
+            )
+            writer.finish()
+        with ArrayWriter(array_file(video.folder, "sequence", sequence.id), {}) as writer:
+            writer.append(probabilities=1 / (1 + np.exp(-logits)))
+            writer.finish()
+
+    def make(folder: Path, num_videos: int, num_frames: int) -> Project:
+        folder.mkdir()
+        movie = folder / "movie.h5"
+        with h5py.File(movie, "w") as file:
+            file["movie"] = np.random.default_rng(0).integers(
+                0, 255, (num_frames, 32, 32), dtype=np.uint8
+            )
+        shutil.copytree(
+            trained_project.folder, folder / "p", ignore=shutil.ignore_patterns("videos")
+        )
+        project = Project(folder / "p")
+        first, _ = add_video(project, movie)
+        names = [f"<video> {number:02d}" for number in range(num_videos)]
+        for number, name in enumerate(names):
+            target = type(first)(project.folder / "videos" / name)
+            target.folder.mkdir()
+            write_yaml(target.folder / "video.yaml", first.info)
+            fill(target, project.runs, project.behaviors, number)
+        shutil.rmtree(first.folder)
+        cut = {"train": names[: num_videos // 2], "val": names[num_videos // 2 :: 2]}
+        cut["test"] = names[num_videos // 2 + 1 :: 2]
+        project.write_splits(
+            {part: [Segment(name, 0, num_frames) for name in cut[part]] for part in cut}
+        )
+        return project
+
+    return make
+
+
 @pytest.fixture
 def project_copy(trained_project: Project, tmp_path: Path, small_streams: None) -> Project:
     """A copy of the trained project in another folder, to be changed."""

@@ -30,6 +30,7 @@ FLOORS = {
     "splits": 0,
     "assignment": 0,
     "start_weights": 0,
+    "group_table": 0,
     "config": 1,
     "config_layers": 1,
     "configs": 1,
@@ -85,6 +86,12 @@ FLOORS = {
     "project_evaluation": 5,
     "protocols": 5,
     "intake": 5,
+    "label_check": 5,
+    "learning_curve": 5,
+    "reporting": 6,
+    "alarms": 5,
+    "unlike_training": 5,
+    "behavior_statistics": 5,
     "overview": 5,
     "interop": 6,
     "interop.deepethogram_weights": 2,  # names only; start weights of any stage need them
@@ -105,7 +112,7 @@ PURE_FOLDERS = ("models", "losses", "windows")
 
 LIGHTNING = {"pytorch_lightning", "lightning"}
 MAY_IMPORT_LIGHTNING = {"training.fit", "training.classifier", "flow.task"}
-MAY_IMPORT_MATPLOTLIB = {"ethogram.plots"}
+MAY_IMPORT_MATPLOTLIB = {"ethogram.plots", "reporting.figures"}
 HEAVY = {
     *LIGHTNING,
     *("torch", "torchvision", "torchmetrics", "kornia", "cv2", "av", "h5py"),

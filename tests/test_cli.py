@@ -29,8 +29,9 @@ from pixelethogram.splits import Segment
 from pixelethogram.verdict import Verdict
 
 COMMANDS = [
-    *("demo", "doctor", "new", "add", "import", "status", "draw", "train", "extract", "predict"),
-    *("evaluate", "raters", "export", "benchmark", "models", "settings"),
+    *("demo", "doctor", "new", "add", "import", "labels", "status", "draw", "train", "extract"),
+    *("predict", "evaluate", "raters", "stats", "learning-curve", "report", "export", "benchmark"),
+    *("models", "settings"),
 ]
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "kornia", "cv2", "av", "h5py", "matplotlib")
 BEHAVIORS = ("à gauche", "à droite")

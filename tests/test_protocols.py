@@ -73,9 +73,9 @@ def test_the_mean_average_precision_leaves_out_what_does_not_occur() -> None:
 
 def test_a_trained_project_is_judged_on_its_test_part(trained_project: object) -> None:
     from pixelethogram.config_layers import load_config
-    from pixelethogram.pipeline import evaluate_project
     from pixelethogram.progress import SilentProgress
     from pixelethogram.project import Project
+    from pixelethogram.project_evaluation import evaluate_project
     from pixelethogram.protocols import evaluate_calms21
     from pixelethogram.stages import Job
 

@@ -118,12 +118,12 @@ def test_the_tree_shows_every_module_and_every_folder() -> None:
 
 
 def test_the_table_has_every_command() -> None:
-    rows = re.findall(r"^\| `pixelethogram (\w+)", README, re.MULTILINE)
+    rows = re.findall(r"^\| `pixelethogram ([\w-]+)", README, re.MULTILINE)
     assert rows == list(GROUP.commands)
 
 
 def test_commands_with_json_are_those_it_lists() -> None:
-    (listed,) = re.findall(r"`--json` \(([a-z, ]+)\)", README)
+    (listed,) = re.findall(r"`--json` \(([a-z, -]+)\)", README)
     with_json = {
         name
         for name, command in GROUP.commands.items()

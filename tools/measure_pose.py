@@ -39,10 +39,11 @@ from pixelethogram.config_layers import load_config
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.thresholds import choose_thresholds
+from pixelethogram.extraction import extract_project
 from pixelethogram.features.models.keypoints import LIMIT, KeypointsConfig
 from pixelethogram.label_files import import_labels
 from pixelethogram.lineage import find_up_to_date, needed_stages, start_stage
-from pixelethogram.pipeline import extract_project, train_stage
+from pixelethogram.pipeline import train_stage
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.progress import SilentProgress

@@ -55,6 +55,7 @@ def evaluate(
     if protocol is not None:
         _show_protocol(project, submission, truth, json)
         return
+    from pixelethogram.alarms import find_alarms
     from pixelethogram.verdict import judge_project, repeat_and_keep
 
     job = open_job(project, None, None, "cpu", json=json)
@@ -62,6 +63,8 @@ def evaluate(
     repeated = repeat_and_keep(job, verdict, splits, by) if splits else []
     _print_verdict(verdict, job, slice_, full, json)
     _print_repeated(repeated, job, json)
+    for alarm in find_alarms(job.project).alarms:
+        job.progress.message(f"{alarm.level}: {alarm.what}; {alarm.do}")
     print_json(verdict.to_dict(repeated), json)
 
 

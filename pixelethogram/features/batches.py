@@ -23,8 +23,10 @@ import numpy as np
 
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
+from pixelethogram.features.extracted import NOTHING, Format
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
+from pixelethogram.frames.statistics import ColorMeter
 
 BATCHES_AHEAD = 3  # decoded batches that may wait for the networks
 
@@ -92,7 +94,9 @@ class Ended:
 
     recording: int
     num_frames: int
-    fps: float
+    format: Format
+    colors: dict[str, Any]
+    """Of the images, as `colors`; nothing where there is none."""
     error: InputError | UsageError | None = None
 
 
@@ -147,11 +151,11 @@ def plan_batches(
         try:
             with opening as pictures:
                 yield Opened(number, pictures.num_frames)
-                for picture in pictures.iterate():
+                for picture in lane.meter.watch(pictures.iterate()):
                     lane.add(picture)
                     if planner.count_ready(lane) >= cutting.size:
                         yield planner.build_batch()
-                lane.fps = pictures.fps
+                lane.format = pictures.format
         except (InputError, UsageError) as error:
             lane.fail(error)
         lane.complete = True
@@ -174,8 +178,8 @@ class _Pictures:
         return self.source.num_frames
 
     @property
-    def fps(self) -> float:
-        return self.source.fps
+    def format(self) -> Format:
+        return Format(self.source.height, self.source.width, self.source.fps)
 
     def iterate(self) -> Iterator[np.ndarray]:
         size = self.settings.height, self.settings.width, self.settings.fit
@@ -201,7 +205,7 @@ class _Timeline:
         self.number = number
         self.first, self.next, self.ready = 0, 0, 0
         self.held: deque[np.ndarray] = deque()
-        self.complete, self.fps = False, 0.0
+        self.complete, self.format, self.meter = False, NOTHING, ColorMeter()
         self.error: InputError | UsageError | None = None
 
     @property
@@ -211,6 +215,10 @@ class _Timeline:
     @property
     def is_over(self) -> bool:
         return self.complete and self.next >= self.received
+
+    def describe_colors(self) -> dict[str, Any]:
+        found = self.meter.statistics if self.received else None
+        return {"colors": dataclasses.asdict(found)} if found else {}
 
     def add(self, picture: np.ndarray) -> None:
         self.held.append(picture)
@@ -266,7 +274,9 @@ class _Planner:
         """Recordings at the front of which nothing is left."""
         while self.timelines and self.timelines[0].is_over:
             first = self.timelines.pop(0)
-            yield Ended(first.number, first.next, first.fps, first.error)
+            yield Ended(
+                first.number, first.next, first.format, first.describe_colors(), first.error
+            )
 
 
 class _Layout:

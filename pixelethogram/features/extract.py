@@ -55,7 +55,7 @@ class Order:
     path: Path
     """The file to write; it appears only when whole."""
     attributes: Mapping[str, Any]
-    """Kept in the file; precision, frame and flow settings are added."""
+    """Kept in the file; precision, frame and flow settings, and colors are added."""
 
 
 def build_engine(
@@ -222,11 +222,12 @@ class _Desk:
         if error is None and self._writer is None:
             error = InputError("there is no frame in it", where=order.path.stem)
         if error is None and self._writer is not None:
+            self._writer.annotate(ended.colors)
             self._writer.finish()
             self._progress.finish()
         self._file.close()
         self._writer = self._error = None
-        return Extracted(order.name, ended.num_frames, ended.fps, error)
+        return Extracted(order.name, ended.num_frames, ended.format, error)
 
     def _wait(self, allowed: int) -> None:
         """Until no more than so many blocks are on their way; raises what writing raised."""

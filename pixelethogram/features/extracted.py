@@ -8,13 +8,25 @@ from pixelethogram.errors import InputError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
+class Format:
+    """Size in pixels and rate of a recording, as it came."""
+
+    height: int
+    width: int
+    fps: float
+
+
+NOTHING = Format(0, 0, 0.0)  # of a recording that could not be read
+
+
+@dataclasses.dataclass(frozen=True)
 class Extracted:
     """An order that was carried out, or could not be."""
 
     name: str
     """What it was called in the order."""
     num_frames: int
-    fps: float
+    format: Format
     error: InputError | UsageError | None
     """Why there is no file."""
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.features.extracted import Extracted
+from pixelethogram.features.extracted import NOTHING, Extracted, Format
 from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.pose.features.columns import Columns
 from pixelethogram.pose.pose import Pose
@@ -153,9 +153,11 @@ def extract_poses(
             pose = order.read()
             extract_pose_to_file(model, pose, order.path, order.attributes, progress)
         except (InputError, UsageError) as error:
-            yield Extracted(order.name, 0, 0.0, error)
+            yield Extracted(order.name, 0, NOTHING, error)
         else:
-            yield Extracted(order.name, pose.num_frames, pose.fps, None)
+            yield Extracted(
+                order.name, pose.num_frames, Format(pose.height, pose.width, pose.fps), None
+            )
 
 
 @torch.inference_mode()

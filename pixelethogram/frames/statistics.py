@@ -6,7 +6,7 @@ n = Σ nᵢ, mean = Σ nᵢ mᵢ / n, variance = Σ nᵢ (sᵢ² + (mᵢ − mea
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -27,6 +27,25 @@ def measure_colors(frames: np.ndarray) -> Statistics:
     """Statistics of frames (n, H, W, 3) uint8."""
     values = frames.reshape(-1, 3).astype(np.float64) / 255
     return _build(len(frames), values.mean(axis=0), values.var(axis=0))
+
+
+class ColorMeter:
+    """Looks at every tenth of the frames that pass by."""
+
+    def __init__(self) -> None:
+        self._seen: list[Statistics] = []  # of all frames so far together; one, or none
+
+    def watch(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same frames (H, W, 3) uint8."""
+        for index, frame in enumerate(frames):
+            if index % STRIDE == 0:
+                self._seen = [pool_statistics([*self._seen, measure_colors(frame[None])])]
+            yield frame
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the frames so far, of which there must be one."""
+        return pool_statistics(self._seen)
 
 
 def pool_statistics(parts: Iterable[Statistics]) -> Statistics:

@@ -17,9 +17,9 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.interop.calms21 import sequences_of, to_labels, vocabularies_of
-from pixelethogram.pipeline import read_probabilities
 from pixelethogram.pose.readers.calms21 import OTHER, Sequence21
 from pixelethogram.project import Project
+from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.protocols import ProtocolScores, score_calms21
 from pixelethogram.runs import latest_run
 from pixelethogram.safe_npy import load_pickled_npy, read_pickled_npy

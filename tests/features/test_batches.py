@@ -26,6 +26,7 @@ from pixelethogram.features.batches import (
     iterate_batches,
     plan_batches,
 )
+from pixelethogram.features.extracted import Format
 from pixelethogram.frames.clips import clip_indices, fixed_offset, stretch_indices
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=6)
@@ -34,7 +35,7 @@ LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 class Numbered:
     """A recording whose frame t of recording r is the number 256 r + t, in its first two colors."""
 
-    fps = 30.0
+    format = Format(1, 1, 30.0)
 
     def __init__(self, recording: int, num_frames: int, broken: bool = False) -> None:
         self.recording, self.num_frames, self.broken = recording, num_frames, broken
@@ -189,7 +190,7 @@ def test_the_thread_resizes_and_stays_a_few_batches_ahead(
     decoded = 0
 
     class Slow:
-        num_frames, fps = 400, 30.0
+        num_frames, height, width, fps = 400, 48, 40, 30.0
 
         def iterate(self) -> Iterator[np.ndarray]:
             nonlocal decoded
@@ -207,4 +208,7 @@ def test_the_thread_resizes_and_stays_a_few_batches_ahead(
                 assert event.images.shape[1:] == (32, 36, 3)
                 seen += len(event.starts)
                 assert decoded - seen <= 4 * (BATCHES_AHEAD + 3)
+            if isinstance(event, Ended):
+                assert event.format == Format(48, 40, 30.0)
+                assert event.colors["colors"]["mean"] == (0, 0, 0)
     assert seen == 400

@@ -18,11 +18,12 @@ from pixelethogram.features.keypoints import column_statistics, find_components
 from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.inference import load_models, predict_videos
 from pixelethogram.label_files import import_labels
-from pixelethogram.pipeline import evaluate_project, train_all
+from pixelethogram.pipeline import train_all
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.pose_file import write_pose
 from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.project import Project, create_project
+from pixelethogram.project_evaluation import evaluate_project
 from pixelethogram.recordings import add_pose
 from pixelethogram.runs import find_runs, latest_run
 from pixelethogram.stages import Job

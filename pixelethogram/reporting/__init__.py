@@ -1,0 +1,1 @@
+"""One page about a trained project: figures, tables, pictures, and the HTML around them."""

@@ -1,0 +1,31 @@
+"""`stats` and `report` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from pixelethogram.cli import app
+from pixelethogram.project import Project
+
+
+def test_stats_writes_three_files_by_group(project_copy: Project, tmp_path: Path) -> None:
+    rows = ["video,dose", "toy 0,low", "toy 1,low", "toy 2,high"]
+    (project_copy.folder / "videos.csv").write_text("\n".join(rows), "utf-8")
+    words = ["stats", str(project_copy.folder), "-o", str(tmp_path / "st"), "--by", "dose"]
+    result = CliRunner().invoke(app, [*words, "--labels", "--bin-seconds", "1", "--json"])
+    assert result.exit_code == 0, result.output
+    files = json.loads(result.stdout.splitlines()[-1])["files"]
+    assert [Path(file).name for file in files] == ["st.csv", "st_groups.csv", "st.xlsx"]
+    assert all(Path(file).is_file() for file in files)
+    assert "high" in Path(files[1]).read_text("utf-8")
+
+
+def test_report_says_where_it_is(project_copy: Project) -> None:
+    result = CliRunner().invoke(app, ["report", str(project_copy.folder)])
+    assert result.exit_code == 0, result.output
+    path = project_copy.folder / "report.html"
+    assert f"wrote {path}" in result.output.replace("\n", "")
+    assert path.read_text("utf-8").startswith("<!DOCTYPE html>")

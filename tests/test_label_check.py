@@ -1,0 +1,93 @@
+"""Labels of a project are held against its videos; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelethogram.errors import UsageError
+from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.label_check import WHOLE_PROJECT, check_file, check_import, check_project
+from pixelethogram.progress import SilentProgress
+from pixelethogram.project import Project
+from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
+
+SILENT = SilentProgress()
+LATE = 12
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A toy video of 10 seconds and its true labels."""
+    path = tmp_path_factory.mktemp("check") / "toy é.mp4"
+    return path, make_toy_video(path, 3, 300, size=32)
+
+
+def write_labels(path: Path, values: np.ndarray) -> Path:
+    write_csv(Ethogram(values, TOY_BEHAVIORS, 30.0), path)
+    return path
+
+
+def test_a_sound_project_has_no_findings_and_stays_as_it_is(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    before = {path: path.stat().st_mtime_ns for path in project.folder.rglob("*")}
+    found = check_project(project, None, motion=True, progress=SILENT)
+    assert [name for name, each in found.items() if each] == []
+    assert set(found) == {"toy 0", "toy 1", "toy 2", WHOLE_PROJECT}
+    assert {path: path.stat().st_mtime_ns for path in project.folder.rglob("*")} == before
+
+
+def test_labels_that_were_edited_by_hand_and_those_of_other_raters_are_checked(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    video = project.video("toy 1")
+    lines = video.labels_path.read_text("utf-8").splitlines()
+    video.labels_path.write_text("\n".join(lines[:-1]), "utf-8")
+    (video.folder / "labels.anna.csv").write_text("frame,lefd\n0,1\n", "utf-8")
+    found = check_project(project, "toy 1", motion=False, progress=SILENT)
+    assert [each.what for each in found["toy 1"]] == ["59 rows, but toy 1 has 60 frames"]
+    assert any('"lefd" is no behavior' in each.what for each in found["toy 1, labels.anna.csv"])
+
+
+def test_labels_that_are_late_are_found_by_the_motion_in_the_video(
+    recording: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    video, labels = recording
+    late = np.concatenate([np.full((LATE, 4), -1, np.int8), labels[:-LATE]])
+    right = check_file(
+        write_labels(tmp_path / "right.csv", labels), video, motion=True, progress=SILENT
+    )
+    wrong = check_file(
+        write_labels(tmp_path / "late.csv", late), video, motion=True, progress=SILENT
+    )
+    assert right == {"right.csv": []}
+    (finding,) = wrong["late.csv"]
+    assert finding.what.startswith(f"all labels seem to be {LATE} frames (0.40 s) late")
+
+
+def test_an_import_is_tried_without_being_done(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    path = tmp_path / "toy 2.labels.csv"
+    path.write_text("frame,lick\n0,1\n", "utf-8")
+    labels = project.video("toy 2").labels_path.read_bytes()
+    (found,) = check_import(project, path, None, motion=True, progress=SILENT).values()
+    said = [each.what for each in found]
+    assert "1 rows, but toy 2 has 60 frames" in said
+    assert '"lick" is no behavior of the project' in said
+    assert project.video("toy 2").labels_path.read_bytes() == labels
+
+
+def test_a_file_alone_is_checked_for_itself(tmp_path: Path) -> None:
+    path = write_labels(tmp_path / "a.csv", np.zeros((9, 4), np.int8))
+    (found,) = check_file(path, None, motion=True, progress=SILENT).values()
+    assert [each.what for each in found] == [f'"{name}" never occurs' for name in TOY_BEHAVIORS]
+    with pytest.raises(UsageError, match="no such recording"):
+        check_file(path, tmp_path / "none.mp4", motion=True, progress=SILENT)
