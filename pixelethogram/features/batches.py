@@ -155,7 +155,7 @@ def plan_batches(
                     lane.add(picture)
                     if planner.count_ready(lane) >= cutting.size:
                         yield planner.build_batch()
-                lane.format = pictures.format
+                lane.format = Format(pictures.height, pictures.width, pictures.fps)
         except (InputError, UsageError) as error:
             lane.fail(error)
         lane.complete = True
@@ -178,8 +178,16 @@ class _Pictures:
         return self.source.num_frames
 
     @property
-    def format(self) -> Format:
-        return Format(self.source.height, self.source.width, self.source.fps)
+    def height(self) -> int:
+        return self.source.height
+
+    @property
+    def width(self) -> int:
+        return self.source.width
+
+    @property
+    def fps(self) -> float:
+        return self.source.fps
 
     def iterate(self) -> Iterator[np.ndarray]:
         size = self.settings.height, self.settings.width, self.settings.fit
