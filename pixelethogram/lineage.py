@@ -18,7 +18,10 @@ from pixelethogram.config import Config
 from pixelethogram.download import hash_file
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
+from pixelethogram.features.train import LAYOUT
+from pixelethogram.flow.models.pose import PoseFlowConfig
 from pixelethogram.flow.train import load_flow
+from pixelethogram.pose.flow import PoseLayout
 from pixelethogram.project import NOBODY, Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
 from pixelethogram.start_weights.load import FULL_LIST
@@ -28,8 +31,8 @@ PARENT: dict[Stage, Stage] = {"features": "flow", "sequence": "features"}
 
 
 def needed_stages(config: Config) -> list[Stage]:
-    """Stages to be trained, in order: there is no flow where the features network needs none."""
-    return [stage for stage in STAGES if stage != "flow" or config.features.model.needs_flow]
+    """Stages to be trained, in order: no flow where the features need none, or compute it."""
+    return [stage for stage in STAGES if stage != "flow" or config.has_learned_flow]
 
 
 def parent_stage(config: Config, stage: Stage) -> Stage | None:
@@ -82,7 +85,7 @@ def parent_of(project: Project, run: Run) -> Run:
 
 
 def load_flow_of(run: Run, project: Project | None = None) -> nn.Module:
-    """The flow network that a features run is built on; an identity where it needs none.
+    """The flow that a features run is built on; an identity where it needs none.
 
     Args:
         run: A features run.
@@ -93,6 +96,8 @@ def load_flow_of(run: Run, project: Project | None = None) -> nn.Module:
     """
     if not run.config.features.model.needs_flow:
         return nn.Identity()
+    if isinstance(run.config.flow.model, PoseFlowConfig):
+        return run.config.flow.model.build(PoseLayout.from_dict(run.results[LAYOUT]))
     return load_flow(parent_of(project, run) if project else run.parent("flow"))
 
 
