@@ -101,7 +101,8 @@ def test_poses_become_ethograms_without_a_flow_stage(project: Project, tmp_path:
     make_toy_video(tmp_path / "pixels.mp4", seed=5, num_frames=8, size=32)
     models = load_models(project.folder, "cpu")
     sources = [tmp_path / name for name in ("new.h5", "three.h5", "pixels.mp4")]
-    done, three, pixels = predict_videos(models, sources, tmp_path / "out")
+    results = predict_videos(models, sources, tmp_path / "out")
+    done, pixels, three = sorted(results, key=lambda result: result.source.name)
     assert (done.status, done.num_frames, done.error) == ("done", 20, "")
     assert three.status == pixels.status == "failed"
     assert "3 animals" in three.error
