@@ -352,6 +352,16 @@ class Config(Settings):
         return self.features.model.needs_flow and isinstance(self.flow.model, PoseFlowConfig)
 
     @property
+    def draws_clips(self) -> bool:
+        """True where training clips are drawn anew each time, of keypoints that were changed."""
+        return self.has_pose_flow or (self.features.augment_poses and self.sees_clips)
+
+    @property
+    def sees_clips(self) -> bool:
+        """True where the features network is shown frames."""
+        return not isinstance(self.features.model, KeypointsConfig)
+
+    @property
     def has_learned_flow(self) -> bool:
         """True where the features see the flow of a network."""
         return self.features.model.needs_flow and not self.has_pose_flow

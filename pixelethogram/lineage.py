@@ -155,6 +155,8 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
             inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
     if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
         del settings["flow"]["stride"]
+    if not config.draws_clips:  # where nothing is drawn anew, these change nothing
+        del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
     inputs["settings"] = {name: settings[name] for name in sections}
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
         inputs["poses"] = [video.pose_sha256 for video in project.videos()]

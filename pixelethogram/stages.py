@@ -136,7 +136,7 @@ def _train_features(job: Job, run: Run) -> Run:
         return _train_keypoints(job, run)
     if job.config.has_learned_flow:
         _check_same_frames(parent_of(job.project, run).config, job.config)
-    if job.config.has_pose_flow or job.config.features.augment_poses:
+    if job.config.draws_clips:
         return _train_on_poses(job, run)
     videos, labels, spans = read_labelled(job.project)
     proxies = prepare_proxies(job, videos)
