@@ -130,8 +130,6 @@ def list_differences(first: Config, second: Config, prefixes: tuple[str, ...]) -
 
 def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     """Hash of everything that the result of a stage depends on."""
-    settings = config.model_dump(mode="json")
-    sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
     inputs: dict[str, Any] = {
         "stage": stage,
         "parents": _parents(project, config, stage),
@@ -149,20 +147,27 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         }
     if stage == "sequence" and (raters := _raters(project)):
         inputs["raters"] = raters
-    if stage == "sequence":  # its results hold thresholds and bout lengths
-        sections.append("ethogram")
-        if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
-            inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
-    if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
-        del settings["flow"]["stride"]
-    if not config.draws_clips:  # where nothing is drawn anew, these change nothing
-        del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
-    inputs["settings"] = {name: settings[name] for name in sections}
+    if stage == "sequence" and config.sequence.ensemble_folds > 1:  # by the rules of the split
+        inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
+    inputs["settings"] = _select_settings(config, stage)
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
         inputs["poses"] = [video.pose_sha256 for video in project.videos()]
     if given := _given_files(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _select_settings(config: Config, stage: Stage) -> dict[str, Any]:
+    """Settings that the result of a stage depends on; what changes nothing is left out."""
+    settings = config.model_dump(mode="json")
+    sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
+    if stage == "sequence":  # its results hold thresholds and bout lengths
+        sections.append("ethogram")
+    if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
+        del settings["flow"]["stride"]
+    if not config.draws_clips:
+        del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
+    return {name: settings[name] for name in sections}
 
 
 def _is_same(run: Run, project: Project, config: Config) -> bool:
