@@ -192,7 +192,10 @@ def place_folds(folds: Sequence[list[Segment]], test: int) -> dict[str, list[Seg
 def run_scores(arguments: argparse.Namespace) -> None:
     """Train in every project and keep what is predicted for its test part."""
     wanted = [*INPUTS[arguments.input], *arguments.set]
-    for folder in sorted(arguments.out.glob("fold_*"))[: arguments.folds]:
+    folders = sorted(arguments.out.glob("fold_*"))[: arguments.folds]
+    if not folders:
+        raise SystemExit(f"no projects in {arguments.out}: make them first")
+    for folder in folders:
         project = Project(folder)
         config = load_config(None, {}, wanted)
         job = Job(project, config, arguments.device, SilentProgress())
