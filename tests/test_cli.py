@@ -676,7 +676,7 @@ def test_new_videos_give_a_line_of_json_each_and_a_part_has_a_summary_of_its_own
         return results
 
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
-    monkeypatch.setattr(inference, "load_models", lambda run, device: models)
+    monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
     monkeypatch.setattr(inference, "predict_videos", predict_videos)
     options = ("--out", tmp_path / "out", "--json-lines", "--shard", "2/3", "--exact")
     result = run("predict", tmp_path, tmp_path, *options)

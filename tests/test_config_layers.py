@@ -230,6 +230,7 @@ def test_every_setting_is_listed_and_can_be_set_to_what_the_list_says() -> None:
 
 
 def test_settings_of_one_section() -> None:
-    keys = [row[0] for row in setting_rows("frames")]
-    assert keys == ["frames.height", "frames.width", "frames.fit", "frames.spacing"]
+    keys = [row[0] for row in setting_rows("split")]
+    assert keys[:4] == ["split.by", "split.train", "split.val", "split.test"]
+    assert all(key.startswith("split.") for key in keys)
     assert setting_rows("nothing") == []

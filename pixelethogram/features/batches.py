@@ -160,7 +160,7 @@ def plan_batches(
                     lane.add(picture)
                     if planner.count_ready(lane) >= cutting.size:
                         yield planner.build_batch()
-                lane.format = pictures.format
+                lane.format = Format(pictures.height, pictures.width, pictures.fps)
         except (InputError, UsageError) as error:
             lane.fail(error)
         lane.complete = True

@@ -11,7 +11,6 @@ import numpy as np
 
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError
-from pixelethogram.features.extracted import Format
 from pixelethogram.frames.drawn_pose import DrawnPose
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import FrameSource
@@ -51,8 +50,16 @@ class Pictures:
         return self.source.num_frames
 
     @property
-    def format(self) -> Format:
-        return Format(self.source.height, self.source.width, self.source.fps)
+    def height(self) -> int:
+        return self.source.height
+
+    @property
+    def width(self) -> int:
+        return self.source.width
+
+    @property
+    def fps(self) -> float:
+        return self.source.fps
 
     def iterate(self) -> Iterator[np.ndarray]:
         size = self.settings.height, self.settings.width, self.settings.fit

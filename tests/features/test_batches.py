@@ -35,7 +35,7 @@ LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 class Numbered:
     """A recording whose frame t of recording r is the number 256 r + t, in its first two colors."""
 
-    format = Format(1, 1, 30.0)
+    height, width, fps = 2, 2, 30.0
     poses = np.zeros((0, 0), np.float32)
 
     def __init__(self, recording: int, num_frames: int, broken: bool = False) -> None:

@@ -37,7 +37,7 @@ def test_frames_come_at_the_size_of_the_settings(array_source: Any) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 20, 30, 3)).astype(np.uint8)
     pictures = open_one(array_source(frames), None)
     assert [each.shape for each in pictures.iterate()] == [(32, 48, 3)] * 4
-    assert (pictures.format.height, pictures.format.width, pictures.poses.size) == (20, 30, 0)
+    assert (pictures.height, pictures.width, pictures.poses.size) == (20, 30, 0)
 
 
 def test_rows_of_keypoints_come_only_where_they_are_needed() -> None:
