@@ -325,11 +325,12 @@ def _write_result(
 
 
 def _refuse_undrawn(source: Path, config: Config) -> None:
-    if config.frames.pose.instead_of_pixels and not holds_pose(source):
+    wanted = config.frames.pose.instead_of_pixels or config.has_pose_flow
+    if wanted and not holds_pose(source):
         raise InputError(
             "these networks were trained on drawn poses, and this is a recording of pixels",
             where=source,
-            why="frames.pose.instead_of_pixels was set in training",
+            why="frames.pose.instead_of_pixels or flow.model.name=pose was set in training",
             do="give the pose file of the recording instead",
         )
 
