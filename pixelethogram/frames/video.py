@@ -147,10 +147,10 @@ class VideoFile:
         if self._packets is None:
             with _open(self.path, 1) as container:
                 stream = _find_stream(container)
-                packets = [packet for packet in _demux(container) if _is_shown(packet)]
-                pts = np.array([_stamp(packet.pts) for packet in packets], dtype=np.int64)
+                stamps = [_stamp(each.pts) for each in _demux(container) if _is_shown(each)]
+                pts = np.array(stamps, dtype=np.int64)
                 rate = measure_fps(pts, stream.time_base) or _stated_fps(stream)
-                self._packets = (len(packets), rate)
+                self._packets = (len(stamps), rate)
         return self._packets
 
     def _keep_table(self, notes: Sequence[tuple[int, bool, bool]]) -> FrameTable:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gc
 import io
 import os
 import pickle
 import signal
 import tracemalloc
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -502,3 +504,32 @@ def test_real_clips_have_the_frames_their_table_says(real_data: Path) -> None:
     for row in csv.DictReader(io.StringIO(table)):
         with VideoFile(real_data / "zamba_clips" / "native" / f"{row['id']}.mp4") as frames:
             assert frames.scan().num_frames == int(row["src_frames"])
+
+
+def test_packets_are_let_go_while_they_are_counted(
+    write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4")
+
+    @dataclasses.dataclass(eq=False)
+    class Note:
+        pts: int | None
+        size: int
+        is_discard: bool = False
+
+    alive: weakref.WeakSet[Note] = weakref.WeakSet()
+    most = 0
+
+    def demux(container: Any) -> Iterator[Any]:
+        nonlocal most
+        for packet in container.demux(video=0):
+            note = Note(packet.pts, packet.size)
+            alive.add(note)
+            most = max(most, len(alive))
+            yield note
+            del note
+
+    frames = VideoFile(path)
+    monkeypatch.setattr(video, "_demux", demux)
+    assert frames.num_frames == NUM_FRAMES
+    assert most <= 2
