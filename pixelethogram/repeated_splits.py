@@ -53,16 +53,16 @@ class RepeatedScore:
 
     @property
     def macro(self) -> np.ndarray:
-        """(n,) mean over the behaviors that occurred."""
+        """(n,) mean over the behaviors that occurred; NaN where none did."""
         exists = ~np.isnan(self.f1)
         sums = np.where(exists, self.f1, 0.0).sum(axis=1)
-        return sums / np.maximum(exists.sum(axis=1), 1)
+        return np.where(exists.any(axis=1), sums / np.maximum(exists.sum(axis=1), 1), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         mean, error = mean_and_error(self.macro)
         return {
-            "macro_f1": self.macro.tolist(),
+            "macro_f1": [_plain(value) for value in self.macro.tolist()],
             "f1": [[_plain(value) for value in row] for row in self.f1.tolist()],
             "mean": _plain(mean),
             "sem": _plain(error),
@@ -155,9 +155,9 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
 
 
 def repeated_rows(scores: Sequence[RepeatedScore]) -> list[list[Any]]:
-    """Rows (frames, splits, macro F1 as mean ± s.e.m., the same of each behavior)."""
+    """Rows (frames, splits with a score, macro F1 as mean ± s.e.m., the same of each behavior)."""
     return [
-        [each.name, len(each.f1), *(_show(values) for values in [each.macro, *each.f1.T])]
+        [each.name, int((~np.isnan(each.macro)).sum()), *(_show(values) for values in [each.macro, *each.f1.T])]
         for each in scores
     ]
 

@@ -87,6 +87,11 @@ def test_mean_and_standard_error() -> None:
     assert absent.macro == pytest.approx([0.5, 0.4])
     assert repeated_rows([absent])[0][-1] == "0.100"
     json.dumps(absent.to_dict(), allow_nan=False)
+    silent = RepeatedScore("unseen", np.array([[0.8, 0.6], [np.nan, np.nan]]))
+    assert silent.macro[0] == pytest.approx(0.7) and np.isnan(silent.macro[1])
+    assert silent.to_dict()["mean"] == pytest.approx(0.7)
+    assert repeated_rows([silent])[0] == ["unseen", 1, "0.700", "0.800", "0.600"]
+    json.dumps(silent.to_dict(), allow_nan=False)
     assert rows[1] == ["unseen", 0, "–", "–", "–"]
 
 
