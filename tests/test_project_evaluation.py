@@ -13,13 +13,12 @@ from pixelethogram.project import Project
 from pixelethogram.project_evaluation import (
     evaluate_arrays,
     evaluate_project,
-    hide_other_frames,
     judge_arrays,
     read_arrays,
     read_probabilities,
 )
 from pixelethogram.runs import latest_run
-from pixelethogram.splits import Segment
+from pixelethogram.splits import Segment, hide_other_frames
 from pixelethogram.stages import Job
 from pixelethogram.store import array_file
 
@@ -61,8 +60,8 @@ def test_frames_of_other_parts_are_not_scored(
 ) -> None:
     arrays = read_arrays(make_job(trained_project))
     name = next(iter(arrays.labels))
-    arrays.splits["test"] = [Segment(name, 5, 9), Segment(name, 20, 22), Segment("gone", 0, 3)]
-    hidden = hide_other_frames(arrays, "test")
+    segments = [Segment(name, 5, 9), Segment(name, 20, 22), Segment("gone", 0, 3)]
+    hidden = hide_other_frames(arrays.labels, segments)
     assert list(hidden) == [name]
     scored = np.flatnonzero((hidden[name] >= 0).all(axis=1))
     assert scored.tolist() == [5, 6, 7, 8, 20, 21]
