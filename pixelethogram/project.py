@@ -12,6 +12,7 @@
     │   ├── labels.csv            human ethogram: 1 present, 0 absent, -1 not scored
     │   ├── labels.<rater>.csv    the same by another person; judges, never trains
     │   ├── proxy/<size>.*        frames at training size (frames/proxy.py), safe to delete
+    │   ├── scene.npz             the empty scene (alarms.py), safe to delete
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
     └── runs/                     (runs.py)
@@ -102,6 +103,11 @@ class Video:
     def ethogram_path(self) -> Path:
         """The model's ethogram; may not exist."""
         return self.folder / "ethogram.csv"
+
+    @property
+    def scene_path(self) -> Path:
+        """The empty scene, small; may not exist."""
+        return self.folder / "scene.npz"
 
     @property
     def source(self) -> Path:
