@@ -20,7 +20,7 @@ from pixelethogram.ethogram.rater_tables import (
 )
 from pixelethogram.ethogram.scores import Scores, score
 from pixelethogram.evaluation import final_part
-from pixelethogram.project import Project
+from pixelethogram.project import MAIN_RATER, Project
 from pixelethogram.project_evaluation import (
     SEQUENCE,
     ProjectArrays,
@@ -30,8 +30,6 @@ from pixelethogram.project_evaluation import (
 from pixelethogram.runs import find_runs
 from pixelethogram.splits import hide_other_frames
 from pixelethogram.stages import Job
-
-MAIN = "labels"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,11 +123,18 @@ class HumanCeiling:
 
 
 def read_raters(project: Project) -> RaterLabels:
-    """Labels of every rater; labels.csv counts as the rater "labels", and is the first."""
+    """Labels of every rater; labels.csv counts as the rater "labels", and is the first.
+
+    Raises:
+        InputError: Somebody else is called "labels".
+    """
     main = {name: each.values for name, each in project.read_labels().items()}
-    found: RaterLabels = {MAIN: main}
+    found: RaterLabels = {MAIN_RATER: main}
     for video in project.videos():
         for rater in video.raters:
+            if rater == MAIN_RATER:
+                path = video.rater_path(rater)
+                raise InputError(f'no rater can be called "{rater}"', where=path, do="rename it")
             ethogram = video.read_labels(project.behaviors, rater)
             if ethogram is not None and ethogram.scored.any():
                 found.setdefault(rater, {})[video.name] = ethogram.values

@@ -5,6 +5,7 @@
     my_project/
     ├── project.yaml              behaviors (ordered), exclusive, settings, splits
     ├── videos.csv                what is known of each video (metadata.py); may not exist
+    ├── learning_curve.png        picture of `learning-curve`; may not exist
     ├── videos/<name>/
     │   ├── video.yaml            source, hash, frames, fps, size
     │   ├── frame_table.npz       time stamps and key frames (video files only)
@@ -41,6 +42,7 @@ from pixelethogram.splits import Segment
 NOBODY = "nobody"
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
 NO_RATERS = frozenset({"old", "new"})  # labels.old.csv is what was there before
+MAIN_RATER = "labels"  # as whom labels.csv counts beside those of raters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,6 +241,11 @@ class Project:
     def runs(self) -> Path:
         """Folder of all runs."""
         return self.folder / "runs"
+
+    @property
+    def learning_curve_path(self) -> Path:
+        """Picture of the learning curve; may not exist."""
+        return self.folder / "learning_curve.png"
 
     @property
     def splits(self) -> dict[str, list[Segment]]:

@@ -36,7 +36,13 @@ from pixelethogram.project_evaluation import (
 )
 from pixelethogram.reporting import content, figures
 from pixelethogram.reporting.minutes import Minute, choose_frames, choose_minutes, rank_minutes
-from pixelethogram.reporting.rasters import draw_raster, frames_per_column, to_jpeg, to_png
+from pixelethogram.reporting.rasters import (
+    draw_raster,
+    frames_per_column,
+    read_png,
+    to_jpeg,
+    to_png,
+)
 from pixelethogram.splits import hide_other_frames
 from pixelethogram.stages import Job
 
@@ -199,6 +205,7 @@ def _figures(findings: Findings) -> dict[str, Any]:
         "confusion": figures.draw_confusion(names, judged.confusion, totals),
         "statistics": figures.draw_statistics(run.behaviors, labelled, predicted),
         "shortcuts": _draw_shortcuts(findings),
+        "learning_curve": _show_learning_curve(findings.project.learning_curve_path),
     }
 
 
@@ -224,6 +231,14 @@ def _draw_shortcuts(findings: Findings) -> str | None:
     within = within_auroc(list(findings.labels.values()), list(findings.probabilities.values()))
     behaviors = findings.arrays.run.behaviors
     return figures.draw_shortcuts(behaviors, found.baselines, found.auroc, within)
+
+
+def _show_learning_curve(path: Path) -> dict[str, str] | None:
+    """What `learning-curve` drew, and when; None where it never ran."""
+    if not path.is_file():
+        return None
+    made = datetime.datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return {"picture": read_png(path), "made": made.strftime("%Y-%m-%d %H:%M")}
 
 
 def _raster(findings: Findings, video: str) -> dict[str, Any]:

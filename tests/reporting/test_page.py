@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
 from pixelethogram.project import Project
 from pixelethogram.reporting.page import write_report
+from pixelethogram.reporting.rasters import to_png
 
 NUM_VIDEOS, NUM_FRAMES = 40, 1500
 
@@ -90,6 +93,21 @@ def test_a_toy_project_without_its_recordings_still_has_a_report(
     words = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).words)
     assert "No pictures: the recording of" in words
     assert "too few to look for shortcuts" in words
+
+
+def test_the_learning_curve_is_shown_once_it_was_drawn(
+    large: Project, make_job: Callable, tmp_path: Path
+) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(large.folder, folder)
+    drawn = to_png(np.full((3, 4, 3), 90, np.uint8))
+    write_report(make_job(Project(folder)), tmp_path / "before.html")
+    project = Project(folder)
+    project.learning_curve_path.write_bytes(base64.b64decode(drawn.split(",")[1]))
+    write_report(make_job(project), tmp_path / "after.html")
+    texts = [(tmp_path / f"{name}.html").read_text("utf-8") for name in ("before", "after")]
+    assert [drawn in text for text in texts] == [False, True]
+    assert ["How much more to label" in text for text in texts] == [False, True]
 
 
 def test_a_project_that_is_not_trained_is_refused(
