@@ -69,7 +69,9 @@ def test_labels_stand_in_the_columns_of_their_raters(
     data = build_sequence_data(project_copy, features_run, heads, labels, SPLITS, SilentProgress())
     assert data.raters == ("anna", "ben")
     annas, bens = (np.s_[:, :K], np.s_[:, K:])
-    for (_, values), own, other in zip(data.train, (bens, bens, annas), (annas, annas, bens)):
+    for (_, values), own, other in zip(
+        data.train, (bens, bens, annas), (annas, annas, bens), strict=True
+    ):
         assert values.shape[1] == 2 * K
         assert (values[own] >= 0).all() and (values[other] == -1).all()
 
