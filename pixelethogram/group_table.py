@@ -29,7 +29,15 @@ Groups = Mapping[str, Mapping[str, str]]
 
 
 def read_group_table(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of `read_video_table`."""
+    return read_video_table(path)[1]
+
+
+def read_video_table(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Read a table of videos.
+
+    Returns:
+        Its columns without the first one, and by video the texts in them.
 
     Raises:
         InputError: No such file, no column `video`, a row of another width, a video twice.
@@ -53,7 +61,7 @@ def read_group_table(path: Path) -> dict[str, dict[str, str]]:
         if cells[0] in found:
             raise InputError(f'"{cells[0]}" has two rows', where=where, do="delete one")
         found[cells[0]] = dict(zip(header[1:], cells[1:], strict=True))
-    return found
+    return header[1:], found
 
 
 def find_groups(table: Groups, column: str | None, videos: Sequence[str]) -> dict[str, str]:

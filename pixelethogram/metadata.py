@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pixelethogram.errors import InputError
-from pixelethogram.group_table import VIDEO_COLUMN, read_group_table
+from pixelethogram.group_table import VIDEO_COLUMN, read_video_table
 from pixelethogram.project import Project
 
 METADATA_FILE = "videos.csv"
@@ -30,13 +30,13 @@ def read_metadata(project: Project) -> Metadata:
     videos = [video.name for video in project.videos()]
     if not path.exists():
         return {name: {} for name in videos}
-    found = read_group_table(path)
+    columns, found = read_video_table(path)
     for name in found:
         if name not in videos:
             raise InputError(
                 f'there is no video "{name}"', where=path, do=f"known: {', '.join(videos)}"
             )
-    unknown = dict.fromkeys(next(iter(found.values()), {}), UNKNOWN)
+    unknown = dict.fromkeys(columns, UNKNOWN)
     return {name: found.get(name, unknown) for name in videos}
 
 

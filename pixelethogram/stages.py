@@ -239,8 +239,11 @@ def _train_ensemble(
         for fold, own in zip(folds, stretches, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
-    about = {"fit": trained.results, "folds": folds_to_dict(folds)}
-    about["raters"] = list(material.raters)
+    about = {
+        "fit": trained.results,
+        "folds": folds_to_dict(folds),
+        "raters": list(material.raters),
+    }
     return trained.model, trained.model.pair(folds), about
 
 
