@@ -8,13 +8,18 @@ an animal that moves is gone, so that what it does cannot be read from it.
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
+from pixelethogram.atomic import write_bytes
+from pixelethogram.config import Config, FramesConfig
+from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_runs
 from pixelethogram.ethogram.shortcuts import MIN_VIDEOS, Shortcuts, ask_baselines
+from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.frames.proxy import ProxyFile
 from pixelethogram.metadata import UNKNOWN, Metadata, read_metadata
 from pixelethogram.project import Project, Video
@@ -22,6 +27,7 @@ from pixelethogram.splits import Segment
 
 SCENE_SIDE = 16
 SCENE_FRAMES = 50
+MAX_NAMED = 3
 MIN_BOUTS: Mapping[str, int] = {"train": 10, "val": 5, "test": 5}
 P_LEVEL = 0.05
 MIN_AUROC = 0.6
@@ -56,8 +62,13 @@ class AlarmReport:
     """None where there are too few videos."""
 
 
-def find_alarms(project: Project) -> AlarmReport:
-    """Look at the labels, the parts and the recordings of a project; no model is needed."""
+def find_alarms(project: Project, config: Config) -> AlarmReport:
+    """Look at the labels, the parts and the recordings of a project; no model is needed.
+
+    Args:
+        project: What a model learned from.
+        config: Settings of the model; they say what it sees of the recordings.
+    """
     labels = {name: each.values for name, each in project.read_labels().items()}
     metadata = read_metadata(project)
     alarms = count_bouts(labels, project.splits, project.behaviors)
@@ -67,8 +78,10 @@ def find_alarms(project: Project) -> AlarmReport:
         do = f"label {MIN_VIDEOS} or more videos, from several days and cameras"
         return AlarmReport([*alarms, Alarm("note", "shortcut", what, do)], None)
     videos = [project.video(name) for name in labels]
+    scenes, notes = look_at_scenes(videos, config)
+    alarms += notes
     shortcuts = ask_baselines(
-        gather_facts(videos, metadata),
+        gather_facts(videos, metadata, scenes),
         np.array([(each == 1).sum(axis=0) for each in labels.values()]),
         np.array([(each == 0).sum(axis=0) for each in labels.values()]),
     )
@@ -142,19 +155,49 @@ def check_parts(splits: Mapping[str, Sequence[Segment]], metadata: Metadata) -> 
     return alarms
 
 
-def gather_facts(videos: Sequence[Video], metadata: Metadata) -> dict[str, np.ndarray]:
-    """What is known of videos besides behavior: baseline -> (V, D)."""
-    scenes = np.stack([read_scene(video) for video in videos])
-    size = [
-        [float(video.info["width"]), float(video.info["height"]), video.fps] for video in videos
-    ]
-    flat = scenes.reshape(len(videos), -1)
+def look_at_scenes(
+    videos: Sequence[Video], config: Config
+) -> tuple[np.ndarray | None, list[Alarm]]:
+    """The empty scenes (V, SCENE_SIDE, SCENE_SIDE, 3), or None and a note that says why not."""
+    drawn = any(video.is_drawn(config.frames) for video in videos)
+    if drawn or isinstance(config.features.model, KeypointsConfig):
+        what = "the model sees keypoints and no pixels, so light and scene were not looked at"
+        do = "nothing: it cannot learn from what it does not see"
+        return None, [Alarm("note", "shortcut", what, do)]
+    scenes, gone = [], []
+    for video in videos:
+        try:
+            scenes.append(read_scene(video, config.frames))
+        except InputError as error:
+            gone.append(f"{video.name} ({error.what})")
+    if gone:
+        more = f" and {len(gone) - MAX_NAMED} more" if len(gone) > MAX_NAMED else ""
+        what = f"light and scene were not looked at, scene unknown: {', '.join(gone[:MAX_NAMED])}"
+        do = "put the recordings back, or: pixelethogram add PROJECT VIDEO"
+        return None, [Alarm("note", "shortcut", what + more, do)]
+    return np.stack(scenes), []
+
+
+def gather_facts(
+    videos: Sequence[Video], metadata: Metadata, scenes: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """What is known of videos besides behavior: baseline -> (V, D).
+
+    Args:
+        videos: V of them.
+        metadata: From `read_metadata`.
+        scenes: From `look_at_scenes`; None leaves out what needs them.
+    """
     facts = {
-        "brightness and contrast": np.stack([flat.mean(axis=1), flat.std(axis=1)], axis=1),
-        "size and frame rate": np.array(size),
+        "size and frame rate": np.array(
+            [[float(each.info["width"]), float(each.info["height"]), each.fps] for each in videos]
+        ),
         "length": np.log([[video.num_frames] for video in videos]),
-        "the empty scene": flat,
     }
+    if scenes is not None:
+        flat = scenes.reshape(len(videos), -1)
+        light = np.stack([flat.mean(axis=1), flat.std(axis=1)], axis=1)
+        facts |= {"brightness and contrast": light, "the empty scene": flat}
     for column in next(iter(metadata.values()), {}):
         values = [metadata.get(video.name, {}).get(column, "") for video in videos]
         kinds = sorted(set(values))
@@ -163,18 +206,31 @@ def gather_facts(videos: Sequence[Video], metadata: Metadata) -> dict[str, np.nd
     return facts
 
 
-def read_scene(video: Video) -> np.ndarray:
+def read_scene(video: Video, frames: FramesConfig) -> np.ndarray:
     """The median of some frames of a video, (SCENE_SIDE, SCENE_SIDE, 3) float in [0, 1].
 
-    Read from a proxy where there is one, else from the recording.
+    Read from the proxy of these settings where there is one, else from the recording, and kept in a
+    small file, since finding frames all over a recording takes seconds.
+
+    Raises:
+        InputError: It was not kept, and the recording is gone.
     """
-    frames = np.unique(np.linspace(0, video.num_frames - 1, SCENE_FRAMES).astype(int)).tolist()
-    proxies = sorted(video.folder.glob("proxy/*.npz"))
-    if proxies:
-        pictures = ProxyFile(proxies[0]).read(frames)
+    proxy = video.proxy_path(frames)
+    origin = f"{video.sha256} {proxy.name}"
+    if video.scene_path.exists():
+        with np.load(video.scene_path) as kept:
+            if kept["origin"].item() == origin:
+                return np.asarray(kept["scene"])
+    chosen = np.unique(np.linspace(0, video.num_frames - 1, SCENE_FRAMES).astype(int)).tolist()
+    if proxy.exists():
+        pictures = ProxyFile(proxy).read(chosen)
     else:
-        with video.open() as source:
-            pictures = source.read(frames)
+        with video.open(frames) as source:
+            pictures = source.read(chosen)
     median = np.median(pictures, axis=0).astype(np.float32)
     small = cv2.resize(median, (SCENE_SIDE, SCENE_SIDE), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float64) / 255
+    scene = small.astype(np.float64) / 255
+    content = io.BytesIO()
+    np.savez(content, scene=scene, origin=np.array(origin))
+    write_bytes(video.scene_path, content.getvalue())
+    return scene

@@ -18,6 +18,8 @@ from pixelethogram.ethogram.time_budget import COLUMNS, MEASURES, Row, summarize
 from pixelethogram.group_table import find_groups, read_group_table
 from pixelethogram.metadata import read_column
 from pixelethogram.project import Project
+from pixelethogram.runs import find_runs
+from pixelethogram.store import array_file
 
 PREDICTION_SUFFIX = ".ethogram.csv"
 
@@ -30,6 +32,8 @@ class Source:
     """Video -> who did what."""
     kind: str
     """In words, for the table."""
+    outdated: tuple[str, ...] = ()
+    """Videos of a project whose ethogram the newest sequence run did not make."""
 
 
 def read_ethograms(folder: Path, *, labels: bool = False) -> Source:
@@ -44,7 +48,9 @@ def read_ethograms(folder: Path, *, labels: bool = False) -> Source:
     """
     if (folder / "project.yaml").is_file():
         project = Project(folder)
-        source = Source(_read_project(project, labels), "labels" if labels else "predictions")
+        found = _read_project(project, labels)
+        outdated = () if labels else _find_outdated(project, found)
+        source = Source(found, "labels" if labels else "predictions", outdated)
         remedy = f'pixelethogram train all "{folder}"'
     else:
         if labels:
@@ -128,6 +134,18 @@ def _read_project(project: Project, labels: bool) -> dict[str, Ethogram]:
         for video in project.videos()
         if video.ethogram_path.is_file()
     }
+
+
+def _find_outdated(project: Project, videos: Iterable[str]) -> tuple[str, ...]:
+    """Videos without probabilities of the newest sequence run, so with an older ethogram."""
+    newest = find_runs(project.runs, "sequence")[-1:]
+    return tuple(
+        name
+        for name in videos
+        if not any(
+            array_file(project.video(name).folder, "sequence", run.id).exists() for run in newest
+        )
+    )
 
 
 def _read_predictions(folder: Path) -> dict[str, Ethogram]:

@@ -20,6 +20,7 @@ from pixelethogram.evaluation import Evaluation, score_rows
 
 FILE_COLUMNS = ("predictor", "slice", "metric", "behavior", "value", "low", "high")
 EVERYTHING = ""
+INTERVAL = "95 %"
 
 Judgements = Mapping[tuple[str, str], Judgement]
 """(Predictor, slice such as "sex=f", or an empty text for all videos) -> judgement."""
@@ -27,11 +28,12 @@ Judgements = Mapping[tuple[str, str], Judgement]
 OVERVIEW: dict[str, str] = {
     "present": "support",
     "F1": "f1",
-    "95 %": "",
+    INTERVAL: "",
     "chance": "f1_chance",
     "prec.": "precision",
     "recall": "recall",
     "AP": "average_precision",
+    "ECE before": "calibration_error_before",
     "ECE": "calibration_error",
     "bout F1": "segmental_f1@25",
     "onset": "onset_median",
@@ -40,7 +42,8 @@ OVERVIEW: dict[str, str] = {
 FORMATS: dict[str, Callable[[float], Any]] = {"present": int, "onset": "{:.1f}".format}
 HELP = (
     "present: frames · 95 %: of F1, bootstrap over videos (three or more) · chance: F1 of shifted "
-    "labels · prec.: precision · AP: average precision · ECE: calibration error · bout F1: bouts "
+    "labels · prec.: precision · AP: average precision · ECE: calibration error, before "
+    "and after ethogram.calibration · bout F1: bouts "
     "that overlap by a quarter · onset: median error in frames · time r: share of time, over videos"
 )
 
@@ -57,16 +60,23 @@ def ablation_rows(
     return rows
 
 
+def overview_columns(judgement: Judgement) -> dict[str, str]:
+    """Those of `OVERVIEW` that there are: without calibration there is no error before it."""
+    known = {row.metric for row in judgement.rows()}
+    columns = OVERVIEW.items()
+    return {name: metric for name, metric in columns if metric in known or name == INTERVAL}
+
+
 def overview_rows(judgement: Judgement) -> list[list[Any]]:
-    """A row per behavior with the columns of `OVERVIEW`, and the mean last."""
+    """A row per behavior with the `overview_columns`, and the mean last."""
     numbers = {(row.metric, row.behavior): row for row in judgement.rows()}
     rows = []
     for behavior in [*judgement.scores.behaviors, ALL]:
         cells: list[Any] = ["mean" if behavior == ALL else behavior]
         of_f1 = numbers["f1", behavior]
-        for column, metric in OVERVIEW.items():
+        for column, metric in overview_columns(judgement).items():
             found = numbers.get((metric, behavior))
-            if column == "95 %":
+            if column == INTERVAL:
                 cells.append(show_interval(of_f1.low, of_f1.high))
             elif found is None or math.isnan(found.value):
                 cells.append(None)

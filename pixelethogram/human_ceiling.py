@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.ethogram.agreement import hide_outside
 from pixelethogram.ethogram.rater_tables import (
     PairAgreement,
     compare_pairs,
@@ -16,19 +18,34 @@ from pixelethogram.ethogram.rater_tables import (
     kappa_rows,
     pair_rows,
 )
-from pixelethogram.ethogram.scores import Scores
+from pixelethogram.ethogram.scores import Scores, score
 from pixelethogram.evaluation import final_part
-from pixelethogram.project import Project
+from pixelethogram.project import MAIN_RATER, Project
 from pixelethogram.project_evaluation import (
     SEQUENCE,
+    ProjectArrays,
     evaluate_arrays,
-    hide_other_frames,
     read_arrays,
 )
 from pixelethogram.runs import find_runs
+from pixelethogram.splits import hide_other_frames
 from pixelethogram.stages import Job
 
-MAIN = "labels"
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ceiling:
+    """People against people, and the model against labels.csv, on the same frames.
+
+    Args:
+        people: (K + 1,) F1, mean over pairs of raters; last the mean over behaviors.
+        model: (K + 1,) F1 of the model where two raters or more scored.
+        num_frames: Frames of which they scored a behavior.
+    """
+
+    people: np.ndarray
+    model: np.ndarray
+    num_frames: int
+
 
 RaterLabels = dict[str, dict[str, np.ndarray]]
 """Rater -> video -> (T, K)."""
@@ -44,6 +61,7 @@ class HumanCeiling:
         kappa: (K,) Fleiss' of all raters.
         model: Scores of the sequence model by rater; empty without a trained one.
         part: That the model was judged on.
+        pairs_of_part: Of raters, on the videos and frames that the model was judged on.
     """
 
     behaviors: tuple[str, ...]
@@ -51,6 +69,7 @@ class HumanCeiling:
     kappa: np.ndarray
     model: dict[str, Scores]
     part: str
+    pairs_of_part: Sequence[PairAgreement] = ()
 
     @property
     def note(self) -> str:
@@ -82,8 +101,14 @@ class HumanCeiling:
                 [f"model / {name}", int(each.support.sum()), each.macro_f1, *each.f1.tolist()]
                 for name, each in self.model.items()
             ]
+            rows += [
+                [" / ".join(each.raters), int(each.scores.support.sum()), each.scores.macro_f1]
+                + each.scores.f1.tolist()
+                for each in self.pairs_of_part
+            ]
             columns = ["", "present", "macro", *names]
-            tables.append((f"model against rater on the {self.part} part: F1", columns, rows))
+            title = f"model against rater, and raters on the same videos of the {self.part} part"
+            tables.append((f"{title}: F1", columns, rows))
         return tables
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,15 +118,23 @@ class HumanCeiling:
             "fleiss_kappa": [None if np.isnan(value) else value for value in self.kappa.tolist()],
             "model": {name: each.to_dict() for name, each in self.model.items()},
             "part": self.part,
+            "pairs_of_part": [pair.to_dict() for pair in self.pairs_of_part],
         }
 
 
 def read_raters(project: Project) -> RaterLabels:
-    """Labels of every rater; labels.csv counts as the rater "labels", and is the first."""
+    """Labels of every rater; labels.csv counts as the rater "labels", and is the first.
+
+    Raises:
+        InputError: Somebody else is called "labels".
+    """
     main = {name: each.values for name, each in project.read_labels().items()}
-    found: RaterLabels = {MAIN: main}
+    found: RaterLabels = {MAIN_RATER: main}
     for video in project.videos():
         for rater in video.raters:
+            if rater == MAIN_RATER:
+                path = video.rater_path(rater)
+                raise InputError(f'no rater can be called "{rater}"', where=path, do="rename it")
             ethogram = video.read_labels(project.behaviors, rater)
             if ethogram is not None and ethogram.scored.any():
                 found.setdefault(rater, {})[video.name] = ethogram.values
@@ -126,31 +159,70 @@ def judge_raters(job: Job) -> HumanCeiling:
     kappa = kappa_of_all(raters, len(behaviors))
     if not find_runs(job.project.runs, "sequence"):
         return HumanCeiling(behaviors, pairs, kappa, {}, "")
-    model, part = _judge_model(job, raters)
-    return HumanCeiling(behaviors, pairs, kappa, model, part)
-
-
-def _judge_model(job: Job, raters: RaterLabels) -> tuple[dict[str, Scores], str]:
-    """Scores by rater on videos of the part that judges which two or more raters scored."""
     arrays = read_arrays(job)
     evaluations = evaluate_arrays(arrays)
     part, decision = final_part(evaluations), evaluations[SEQUENCE].decision
-    inside = hide_other_frames(arrays, part)
-    twice = [name for name in inside if sum(name in videos for videos in raters.values()) > 1]
+    of_part = read_raters_of_part(job.project, arrays, part)
+    twice = {name for videos in of_part.values() for name in videos}
     present = {name: decision.apply(arrays.probabilities[SEQUENCE][name]) for name in twice}
-    of_part = {
-        rater: {
-            name: _hide_others(videos[name], job, name, part) for name in twice if name in videos
-        }
+    model = judge_by_raters(of_part, present, behaviors)
+    return HumanCeiling(behaviors, pairs, kappa, model, part, compare_pairs(of_part, behaviors))
+
+
+def find_ceiling(
+    project: Project, arrays: ProjectArrays, part: str, present: Mapping[str, np.ndarray]
+) -> Ceiling | None:
+    """What people reach on the frames that judge the model; None where no two scored one.
+
+    Args:
+        project: Whose raters.
+        arrays: Labels and splits that judge.
+        part: val or test.
+        present: Video -> (T, K) bool, the model's ethogram.
+    """
+    raters, behaviors = read_raters_of_part(project, arrays, part), project.behaviors
+    pairs = compare_pairs(raters, behaviors)
+    if not pairs:
+        return None
+    videos = list(dict.fromkeys(name for each in raters.values() for name in each))
+    raters_per_entry = [
+        np.sum([each[name] >= 0 for each in raters.values() if name in each], axis=0)
+        for name in videos
+    ]
+    twice = np.concatenate(raters_per_entry) > 1
+    labels = np.concatenate([arrays.labels[name] for name in videos])
+    model = score(
+        hide_outside(labels, twice),
+        None,
+        np.concatenate([present[name] for name in videos]),
+        behaviors,
+    )
+    people = [np.append(pair.scores.f1, pair.scores.macro_f1) for pair in pairs]
+    return Ceiling(
+        np.mean(people, axis=0), np.append(model.f1, model.macro_f1), int(twice.any(axis=1).sum())
+    )
+
+
+def read_raters_of_part(project: Project, arrays: ProjectArrays, part: str) -> RaterLabels:
+    """Labels of every rater on the frames of a part that judge a model.
+
+    Videos that only one rater scored are left out.
+
+    Args:
+        project: Whose raters.
+        arrays: Their splits say which frames judge, which of an ensemble are fewer than the part.
+        part: val or test.
+    """
+    raters = {
+        rater: hide_other_frames(
+            {name: values for name, values in videos.items() if name in arrays.labels},
+            arrays.splits.get(part, []),
+        )
+        for rater, videos in read_raters(project).items()
+    }
+    names = [name for videos in raters.values() for name in videos]
+    twice = {name for name in names if names.count(name) > 1}
+    return {
+        rater: {name: values for name, values in videos.items() if name in twice}
         for rater, videos in raters.items()
     }
-    return judge_by_raters(of_part, present, arrays.run.behaviors), part
-
-
-def _hide_others(labels: np.ndarray, job: Job, video: str, part: str) -> np.ndarray:
-    """Labels (T, K) with frames outside of the part not scored (-1)."""
-    hidden = np.full_like(labels, -1)
-    for each in job.project.splits[part]:
-        if each.video == video:
-            hidden[each.start : each.stop] = labels[each.start : each.stop]
-    return hidden

@@ -28,7 +28,6 @@ from pixelethogram.project import Project, Video
 
 MAX_MOTION_FRAMES = 20_000  # enough to find a shift; decoding more costs minutes
 WHOLE_PROJECT = "all videos"
-OLD_LABELS = ("labels.old.csv", "labels.new.csv")
 
 Findings = dict[str, list[Finding]]
 """Name of a labels file, or of what was looked at, -> what was found."""
@@ -50,9 +49,7 @@ def check_project(
     tables: dict[str, LabelTable] = {}
     for each in videos:
         energy = None
-        for path in sorted(each.folder.glob("labels*.csv")):
-            if path.name in OLD_LABELS:
-                continue
+        for path in filter(Path.exists, map(each.rater_path, [None, *each.raters])):
             name = each.name if path == each.labels_path else f"{each.name}, {path.name}"
             table = tables[name] = read_table(path)
             findings[name] = check_table(

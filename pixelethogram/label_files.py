@@ -8,7 +8,7 @@ import numpy as np
 
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
-from pixelethogram.project import NO_RATERS, Project, Video, check_exclusive
+from pixelethogram.project import MAIN_RATER, NO_RATERS, Project, Video, check_exclusive, note
 
 
 def import_labels(
@@ -18,6 +18,7 @@ def import_labels(
     *,
     overwrite: bool = False,
     rater: str | None = None,
+    trains: bool = False,
 ) -> Ethogram:
     """Check a labels file against a video and keep a copy as its labels.csv.
 
@@ -27,15 +28,22 @@ def import_labels(
         path: The file.
         overwrite: Replace other labels; they are kept as labels.old.csv.
         rater: Keep it as labels.<rater>.csv, which judges and never trains.
+        trains: Keep it as labels.csv, and note there that the rater scored it; networks with a
+            head for each rater learn the difference.
 
     Raises:
-        UsageError: The rater's name cannot be part of the name of a file.
+        UsageError: The rater's name cannot be part of the name of a file, or is not given.
         InputError: It does not fit, or would replace other labels without `overwrite`.
     """
     if rater is not None:
         _check_rater(rater)
+    elif trains:
+        raise UsageError("it is not said who scored the labels that train", do="add --rater NAME")
     ethogram = read_csv(path, project.behaviors, video.num_frames, video.fps)
-    keep_labels(project, video, ethogram, path, overwrite=overwrite, rater=rater)
+    beside = None if trains else rater
+    keep_labels(project, video, ethogram, path, overwrite=overwrite, rater=beside)
+    if trains:
+        note(video, {"rater": rater})
     return ethogram
 
 
@@ -80,11 +88,12 @@ def keep_labels(
 
 
 def _check_rater(rater: str) -> None:
-    forbidden = rater in NO_RATERS or set(rater) & set('./\\:*?"<>|')
+    forbidden = rater in {*NO_RATERS, MAIN_RATER} or set(rater) & set('./\\:*?"<>|')
     if forbidden or not rater or rater != rater.strip():
         raise UsageError(
             f'"{rater}" cannot be the name of a rater',
-            why="it becomes part of a file's name, labels.NAME.csv; labels.old.csv has a meaning",
+            why="it becomes part of a file's name, labels.NAME.csv; labels.old.csv has a meaning, "
+            f'and tables call labels.csv "{MAIN_RATER}"',
             do="use letters, digits, - and _",
         )
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pixelethogram.atomic import write_bytes
-from pixelethogram.cached_features import predict_cached, read_features
+from pixelethogram.cached_features import predict_cached
 from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_runs
@@ -28,7 +28,8 @@ from pixelethogram.evaluation import evaluate
 from pixelethogram.lineage import start_stage
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, latest_run
-from pixelethogram.sequence.train import SequenceData, Stretch, train_sequence
+from pixelethogram.sequence.train import train_sequence
+from pixelethogram.sequence_data import build_sequence_data
 from pixelethogram.splits import Segment
 from pixelethogram.stages import Job
 
@@ -105,13 +106,15 @@ def measure_learning(job: Job, *, repeats: int) -> LearningCurve:
     """Train on 1, 2, 4, 8, … and on all training videos, several times each.
 
     Args:
-        job: With the settings to train with; features must be there.
+        job: With the settings to train with. Learned from are the features that the newest
+            sequence run learned from, whose settings these are.
         repeats: Draws of videos; in each, a larger training holds the videos of the smaller ones.
 
     Raises:
         InputError: Fewer than two training videos, or no features.
     """
-    project, features_run = job.project, latest_run(job.project.runs, "features")
+    project = job.project
+    sequence_run = latest_run(project.runs, "sequence")
     labels = {name: each.values for name, each in project.read_labels().items()}
     splits = {
         part: [each for each in segments if each.video in labels]
@@ -133,7 +136,7 @@ def measure_learning(job: Job, *, repeats: int) -> LearningCurve:
     for repeat, order in enumerate(orders):
         for size in sizes:
             chosen = {videos[index] for index in order[:size]}
-            found = _train(job, features_run, labels, splits, chosen, part, seed=repeat)
+            found = _train(job, sequence_run, labels, splits, chosen, part, seed=repeat)
             trainings.append(dataclasses.replace(found, repeat=repeat))
             job.progress.advance(1, f"{size} videos: F1 {found.f1.mean():.2f}")
     job.progress.finish()
@@ -185,7 +188,7 @@ def write_trainings(curve: LearningCurve, path: Path) -> None:
 
 def _train(
     job: Job,
-    features_run: Run,
+    sequence_run: Run,
     labels: Mapping[str, np.ndarray],
     splits: Mapping[str, Sequence[Segment]],
     chosen: set[str],
@@ -194,17 +197,16 @@ def _train(
     seed: int,
 ) -> Training:
     """Train on the chosen videos and judge on the part; nothing is kept."""
-    project = job.project
-    train = [each for each in splits["train"] if each.video in chosen]
-    data = SequenceData(
-        _read(job, features_run, labels, train),
-        _read(job, features_run, labels, splits["val"]),
-        project.behaviors,
-        project.exclusive,
-    )
+    project, features_run = job.project, sequence_run.parent("features")
     config = job.config.model_copy(update={"seed": job.config.seed + seed})
+    train = [each for each in splits["train"] if each.video in chosen]
+    parts = {**splits, "train": train}
+    data = build_sequence_data(
+        project, features_run, config.sequence, labels, parts, SilentProgress()
+    )
     with tempfile.TemporaryDirectory() as folder:
-        run = start_stage(project, config, "sequence", Path(folder))
+        parents = sequence_run.record["parents"]
+        run = start_stage(project, config, "sequence", Path(folder), parents=parents)
         trained = train_sequence(run, data, config, device=job.device, progress=SilentProgress())
     judged = {each.video for name in {"val", part} for each in splits[name]}
     probabilities = {
@@ -216,7 +218,7 @@ def _train(
     evaluation = evaluate(
         labels,
         probabilities,
-        {**splits, "train": train},
+        parts,
         project.behaviors,
         exclusive=project.exclusive,
         settings=config.ethogram.model_copy(update={"chance_repetitions": 1}),
@@ -230,18 +232,6 @@ def _train(
         np.sum([[len(find_runs(column)) for column in each.T] for each in inside], axis=0),
         evaluation.parts[part].scores.f1,
     )
-
-
-def _read(
-    job: Job, run: Run, labels: Mapping[str, np.ndarray], segments: Sequence[Segment]
-) -> list[Stretch]:
-    return [
-        (
-            read_features(job.project.video(each.video), run, "features", each.start, each.stop),
-            labels[each.video][each.start : each.stop],
-        )
-        for each in segments
-    ]
 
 
 def _describe(predicted: tuple[np.ndarray, ...]) -> str:

@@ -41,8 +41,23 @@ def parent_stage(config: Config, stage: Stage) -> Stage | None:
     return parent if parent in needed_stages(config) else None
 
 
-def start_stage(project: Project, config: Config, stage: Stage, runs: Path) -> Run:
-    """A new run folder that names its parents, its parts and the fingerprint of its inputs."""
+def start_stage(
+    project: Project,
+    config: Config,
+    stage: Stage,
+    runs: Path,
+    *,
+    parents: Mapping[str, str] | None = None,
+) -> Run:
+    """A new run folder that names its parents, its parts and the fingerprint of its inputs.
+
+    Args:
+        project: What it learns from.
+        config: All settings.
+        stage: Of the run.
+        runs: Where its folder is made.
+        parents: Stage -> id of the run it is built on; None takes the newest.
+    """
     videos: dict[str, list[str]] = {}
     for part, segments in project.splits.items():
         videos[part] = sorted({segment.video for segment in segments})
@@ -52,7 +67,7 @@ def start_stage(project: Project, config: Config, stage: Stage, runs: Path) -> R
         config,
         behaviors=project.behaviors,
         exclusive=project.exclusive,
-        parents=_parents(project, config, stage),
+        parents=_parents(project, config, stage) if parents is None else parents,
         videos=videos,
         fingerprint=fingerprint(project, config, stage),
     )

@@ -5,6 +5,7 @@
     my_project/
     ├── project.yaml              behaviors (ordered), exclusive, settings, splits
     ├── videos.csv                what is known of each video (metadata.py); may not exist
+    ├── learning_curve.png        picture of `learning-curve`; may not exist
     ├── videos/<name>/
     │   ├── video.yaml            source, hash, frames, fps, size
     │   ├── frame_table.npz       time stamps and key frames (video files only)
@@ -12,6 +13,7 @@
     │   ├── labels.csv            human ethogram: 1 present, 0 absent, -1 not scored
     │   ├── labels.<rater>.csv    the same by another person; judges, never trains
     │   ├── proxy/<size>.*        frames at training size (frames/proxy.py), safe to delete
+    │   ├── scene.npz             the empty scene (alarms.py), safe to delete
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
     └── runs/                     (runs.py)
@@ -40,6 +42,7 @@ from pixelethogram.splits import Segment
 NOBODY = "nobody"
 FORBIDDEN_NAMES = frozenset({"", "frame", "background"})
 NO_RATERS = frozenset({"old", "new"})  # labels.old.csv is what was there before
+MAIN_RATER = "labels"  # as whom labels.csv counts beside those of raters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +105,11 @@ class Video:
     def ethogram_path(self) -> Path:
         """The model's ethogram; may not exist."""
         return self.folder / "ethogram.csv"
+
+    @property
+    def scene_path(self) -> Path:
+        """The empty scene, small; may not exist."""
+        return self.folder / "scene.npz"
 
     @property
     def source(self) -> Path:
@@ -249,6 +257,11 @@ class Project:
     def runs(self) -> Path:
         """Folder of all runs."""
         return self.folder / "runs"
+
+    @property
+    def learning_curve_path(self) -> Path:
+        """Picture of the learning curve; may not exist."""
+        return self.folder / "learning_curve.png"
 
     @property
     def splits(self) -> dict[str, list[Segment]]:

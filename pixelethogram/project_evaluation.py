@@ -13,14 +13,13 @@ import torch
 
 from pixelethogram.cached_features import list_features, predict_unlearned, read_features
 from pixelethogram.errors import InputError
-from pixelethogram.ethogram.agreement import hide_outside
 from pixelethogram.ethogram.judgement import Judgement, judge
 from pixelethogram.evaluation import Evaluation, evaluate
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import drop_between_folds, folds_from_dict
 from pixelethogram.sequence.train import load_ensemble
-from pixelethogram.splits import Segment, Splits
+from pixelethogram.splits import Splits, hide_other_frames
 from pixelethogram.stages import Job
 from pixelethogram.store import ArrayReader, array_file
 from pixelethogram.threshold_table import load_decision
@@ -128,7 +127,7 @@ def judge_arrays(
     Returns:
         None where no frame is scored.
     """
-    labels = hide_other_frames(arrays, part)
+    labels = hide_other_frames(arrays.labels, arrays.splits.get(part, []))
     names = [name for name in labels if videos is None or name in videos]
     if not any((labels[name] >= 0).any() for name in names):
         return None
@@ -142,17 +141,8 @@ def judge_arrays(
         exclusive=arrays.run.exclusive,
         chance_repetitions=arrays.run.config.ethogram.chance_repetitions,
         seed=arrays.run.config.seed,
+        raw=None if decision.calibration is None else [found[name] for name in names],
     )
-
-
-def hide_other_frames(arrays: ProjectArrays, part: str) -> dict[str, np.ndarray]:
-    """Labels (T, K) of the videos of a part; frames outside of it are not scored (-1)."""
-    inside: dict[str, np.ndarray] = {}
-    for each in arrays.splits.get(part, []):
-        if each.video in arrays.labels:
-            shape = arrays.labels[each.video].shape
-            _mark(inside.setdefault(each.video, np.zeros(shape, dtype=bool)), each)
-    return {name: hide_outside(arrays.labels[name], where) for name, where in inside.items()}
 
 
 def read_probabilities(video: Video, run: Run) -> np.ndarray:
@@ -182,10 +172,6 @@ def _read_unlearned(videos: Sequence[Video], run: Run, features_run: Run) -> dic
         video.name: predict_unlearned(video, features_run, model, left_out, exclusive=run.exclusive)
         for video in videos
     }
-
-
-def _mark(where: np.ndarray, segment: Segment) -> None:
-    where[segment.start : segment.stop] = True
 
 
 def _logits_to_probabilities(logits: np.ndarray, exclusive: bool) -> np.ndarray:

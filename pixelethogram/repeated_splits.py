@@ -20,7 +20,6 @@ import numpy as np
 
 from pixelethogram.cached_features import predict_cached
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.agreement import hide_outside
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.scores import score
 from pixelethogram.lineage import start_stage
@@ -28,7 +27,7 @@ from pixelethogram.metadata import UNKNOWN, read_column
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import intersect
 from pixelethogram.sequence.train import load_sequence
-from pixelethogram.splits import Segment, Splits
+from pixelethogram.splits import Segment, Splits, hide_other_frames
 from pixelethogram.stages import Job, run_stage
 
 DRAWS = 200
@@ -53,16 +52,16 @@ class RepeatedScore:
 
     @property
     def macro(self) -> np.ndarray:
-        """(n,) mean over the behaviors that occurred."""
+        """(n,) mean over the behaviors that occurred; NaN where none did."""
         exists = ~np.isnan(self.f1)
         sums = np.where(exists, self.f1, 0.0).sum(axis=1)
-        return sums / np.maximum(exists.sum(axis=1), 1)
+        return np.where(exists.any(axis=1), sums / np.maximum(exists.sum(axis=1), 1), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         mean, error = mean_and_error(self.macro)
         return {
-            "macro_f1": self.macro.tolist(),
+            "macro_f1": [_plain(value) for value in self.macro.tolist()],
             "f1": [[_plain(value) for value in row] for row in self.f1.tolist()],
             "mean": _plain(mean),
             "sem": _plain(error),
@@ -155,11 +154,12 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
 
 
 def repeated_rows(scores: Sequence[RepeatedScore]) -> list[list[Any]]:
-    """Rows (frames, splits, macro F1 as mean ± s.e.m., the same of each behavior)."""
-    return [
-        [each.name, len(each.f1), *(_show(values) for values in [each.macro, *each.f1.T])]
-        for each in scores
-    ]
+    """Rows (frames, splits with a score, macro F1 as mean ± s.e.m., the same of each behavior)."""
+    rows: list[list[Any]] = []
+    for each in scores:
+        number = int((~np.isnan(each.macro)).sum())
+        rows.append([each.name, number, *map(_show, [each.macro, *each.f1.T])])
+    return rows
 
 
 def describe_splits(splits: Mapping[str, Sequence[Segment]]) -> str:
@@ -226,14 +226,16 @@ def _train_and_score(
     other = dataclasses.replace(job, project=project, config=run.config, resume=False)
     part = "test" if splits.get("test") else "val"
     with tempfile.TemporaryDirectory() as folder:
-        trained = run_stage(other, start_stage(project, run.config, "sequence", Path(folder)))
+        started = start_stage(
+            project, run.config, "sequence", Path(folder), parents=run.record["parents"]
+        )
+        trained = run_stage(other, started)
         scores = trained.results["scores"][part]
         everything = _hide_absent(scores["f1"], scores["support"])
         unseen = intersect(splits[part], job.project.splits.get("test", []))
         if not unseen:
             return everything, None
-        features_run = latest_run(project.runs, "features")
-        return everything, _score_unseen(other, trained, features_run, unseen, labels)
+        return everything, _score_unseen(other, trained, run.parent("features"), unseen, labels)
 
 
 def _score_unseen(
@@ -246,15 +248,11 @@ def _score_unseen(
     """F1 (K,) on these stretches; None where nobody scored them."""
     model, decision = load_sequence(run), Decision.from_dict(run.results["decision"])
     truth, present = [], []
-    for name in dict.fromkeys(each.video for each in unseen):
-        inside = np.zeros(labels[name].shape, dtype=bool)
-        for each in unseen:
-            if each.video == name:
-                inside[each.start : each.stop] = True
+    for name, values in hide_other_frames(labels, unseen).items():
         probabilities = predict_cached(
             job.project.video(name), features_run, model, exclusive=run.exclusive
         )
-        truth.append(hide_outside(labels[name], inside))
+        truth.append(values)
         present.append(decision.apply(probabilities))
     joined = np.concatenate(truth)
     if not (joined >= 0).any():

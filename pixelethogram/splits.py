@@ -35,6 +35,24 @@ class Segment:
 Splits = dict[str, list[Segment]]
 
 
+def hide_other_frames(
+    labels: Mapping[str, np.ndarray], segments: Sequence[Segment]
+) -> dict[str, np.ndarray]:
+    """Labels (T, K) of the labelled videos of some stretches; frames outside become -1.
+
+    Args:
+        labels: Video -> (T, K), 1 / 0 / -1.
+        segments: What is kept.
+    """
+    hidden: dict[str, np.ndarray] = {}
+    for each in segments:
+        if each.video in labels:
+            values = labels[each.video]
+            kept = hidden.setdefault(each.video, np.full_like(values, -1))
+            kept[each.start : each.stop] = values[each.start : each.stop]
+    return hidden
+
+
 def solve_splits(
     labels: Mapping[str, np.ndarray],
     behaviors: Sequence[str],

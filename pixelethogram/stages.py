@@ -16,7 +16,6 @@ from pixelethogram.cached_features import (
     LeftOut,
     find_precisions,
     predict_unlearned,
-    read_features,
 )
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
@@ -47,17 +46,15 @@ from pixelethogram.sequence.ensemble import (
     folds_to_dict,
     intersect,
 )
-from pixelethogram.sequence.heads import has_rater_heads, spread_labels
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.train import (
-    SequenceData,
-    Stretch,
     drop_resumables,
     folds_path,
     load_sequence,
     train_ensemble,
     train_sequence,
 )
+from pixelethogram.sequence_data import build_sequence_data, open_material
 from pixelethogram.spans import Span, flow_spans, read_labelled
 from pixelethogram.splits import Segment
 from pixelethogram.threshold_table import table_path, write_thresholds
@@ -217,18 +214,16 @@ def _train_single(
     job: Job, run: Run, labels: Mapping[str, np.ndarray]
 ) -> tuple[NormalizedSequence, LeftOut, dict[str, Any]]:
     """Model trained on train and chosen on val, and what results.yaml says about it."""
-    splits = job.project.splits
-    raters = _find_raters(job, labels)
-    labels = _spread(job, labels, raters)
-    data = SequenceData(
-        _read_stretches(job, run, labels, splits["train"]),
-        _read_stretches(job, run, labels, splits["val"]),
-        job.project.behaviors,
-        job.project.exclusive,
-        raters,
+    data = build_sequence_data(
+        job.project,
+        parent_of(job.project, run),
+        job.config.sequence,
+        labels,
+        job.project.splits,
+        job.progress,
     )
     trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
-    return trained.model, [], {"fit": trained.result.to_dict(), "raters": list(raters)}
+    return trained.model, [], {"fit": trained.result.to_dict(), "raters": list(data.raters)}
 
 
 def _train_ensemble(
@@ -236,49 +231,29 @@ def _train_ensemble(
 ) -> tuple[Ensemble, LeftOut, dict[str, Any]]:
     """Models trained on train and val without a fold each, and what results.yaml says."""
     folds = _find_folds(job, run, labels)
-    raters = _find_raters(job, labels)
-    labels = _spread(job, labels, raters)
-    stretches = [_read_stretches(job, run, labels, fold) for fold in folds]
+    material = open_material(
+        job.project,
+        parent_of(job.project, run),
+        job.config.sequence,
+        labels,
+        job.project.splits,
+        job.progress,
+    )
+    stretches = [material.read(fold) for fold in folds]
     data = [
-        SequenceData(
+        material.join(
             [each for other in stretches if other is not own for each in other],
-            _read_stretches(job, run, labels, _choose_validation(job, labels, fold)),
-            job.project.behaviors,
-            job.project.exclusive,
-            raters,
+            material.read(_choose_validation(job, labels, fold)),
         )
         for fold, own in zip(folds, stretches, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
-    about = {"fit": trained.results, "folds": folds_to_dict(folds), "raters": list(raters)}
-    return trained.model, trained.model.pair(folds), about
-
-
-def _find_raters(job: Job, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Raters of the videos to learn from, where the network has a head for each; else nobody."""
-    if not has_rater_heads(job.config.sequence):
-        return ()
-    learned = {each.video for part in ("train", "val") for each in job.project.splits[part]}
-    found = {job.project.video(name).rater for name in labels if name in learned}
-    everybody = {video.rater for video in job.project.videos()}
-    if strange := sorted(everybody - found):
-        stands_in = min(found)
-        job.progress.message(
-            f"no labels of {', '.join(strange)} are learned from: the head of {stands_in} stands in"
-        )
-    return tuple(sorted(found)) if len(found) > 1 else ()
-
-
-def _spread(
-    job: Job, labels: Mapping[str, np.ndarray], raters: Sequence[str]
-) -> Mapping[str, np.ndarray]:
-    """Labels in the columns of their raters; as they are where there is one head for all."""
-    if not raters:
-        return labels
-    return {
-        name: spread_labels(values, job.project.video(name).rater, raters)
-        for name, values in labels.items()
+    about = {
+        "fit": trained.results,
+        "folds": folds_to_dict(folds),
+        "raters": list(material.raters),
     }
+    return trained.model, trained.model.pair(folds), about
 
 
 def _find_folds(job: Job, run: Run, labels: Mapping[str, np.ndarray]) -> list[list[Segment]]:
@@ -327,23 +302,6 @@ def _check_val_frames(labels: Mapping[str, np.ndarray], val: Sequence[Segment]) 
             why="val lies in the guards between time blocks of different folds",
             do="lower split.guard_frames or sequence.ensemble_folds, or label more",
         )
-
-
-def _read_stretches(
-    job: Job, run: Run, labels: Mapping[str, np.ndarray], segments: Sequence[Segment]
-) -> list[Stretch]:
-    """Features and labels of the segments of labelled videos."""
-    features_run = parent_of(job.project, run)
-    return [
-        (
-            read_features(
-                job.project.video(each.video), features_run, "features", each.start, each.stop
-            ),
-            labels[each.video][each.start : each.stop],
-        )
-        for each in segments
-        if each.video in labels
-    ]
 
 
 _TRAINERS: dict[Stage, Callable[[Job, Run], Run]] = {

@@ -11,12 +11,12 @@ from pixelethogram.evaluation import Evaluation, final_part, score_columns
 from pixelethogram.evaluation_tables import (
     EVERYTHING,
     HELP,
-    OVERVIEW,
     Judgements,
     ablation_rows,
     confusion_rows,
     judgements_to_dict,
     metric_rows,
+    overview_columns,
     overview_rows,
     slice_rows,
     write_judgements,
@@ -64,7 +64,11 @@ class Verdict:
                 [corner, macro, "95 %", *others],
                 ablation_rows(self.evaluations, self.part, self.judgements),
             ),
-            ("sequence model by behavior", ["", *OVERVIEW], overview_rows(judged)),
+            (
+                "sequence model by behavior",
+                ["", *overview_columns(judged)],
+                overview_rows(judged),
+            ),
         ]
         if column is not None:
             columns = [column, "videos", "F1", "95 %", "chance", *behaviors]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from pixelethogram.alarms import check_parts, count_bouts, find_alarms, gather_facts, read_scene
+from pixelethogram.alarms import (
+    check_parts,
+    count_bouts,
+    find_alarms,
+    gather_facts,
+    look_at_scenes,
+    read_scene,
+)
+from pixelethogram.config import Config, FramesConfig
+from pixelethogram.config_layers import load_config
+from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.project import Project, create_project
 from pixelethogram.recordings import add_video
@@ -55,7 +67,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_a_behavior_that_the_camera_knows_raises_the_alarm(leaky: Project) -> None:
-    found = find_alarms(leaky)
+    found = find_alarms(leaky, Config())
     (alarm,) = [each for each in found.alarms if each.kind == "shortcut"]
     assert alarm.level == "warning" and '"groom"' in alarm.what
     assert found.shortcuts is not None
@@ -68,7 +80,7 @@ def test_a_behavior_that_the_camera_knows_raises_the_alarm(leaky: Project) -> No
 
 
 def test_a_sound_project_raises_none(sound: Project) -> None:
-    found = find_alarms(sound)
+    found = find_alarms(sound, Config())
     assert [each for each in found.alarms if each.kind == "shortcut"] == []
     assert found.shortcuts is not None and (found.shortcuts.p_value > 0.05).all()
 
@@ -78,9 +90,63 @@ def test_the_empty_scene_does_not_show_the_animal(sound: Project) -> None:
     video = sound.video("v00")
     with video.open() as source:
         frames = source.read(range(NUM_FRAMES))
-    scene = read_scene(video)
+    scene = read_scene(video, FramesConfig())
     assert scene.shape == (16, 16, 3)
     assert abs(scene.mean() - np.median(frames, axis=0).mean() / 255) < 0.01
+
+
+@pytest.fixture
+def moved(sound: Project, tmp_path: Path) -> Project:
+    """The sound project without kept scenes, and its recordings elsewhere."""
+    folder = tmp_path / "moved"
+    shutil.copytree(sound.folder, folder, ignore=shutil.ignore_patterns("scene.npz"))
+    for path in folder.glob("videos/*/video.yaml"):
+        path.write_text(path.read_text("utf-8").replace(".h5", ".gone"), "utf-8")
+    return Project(folder)
+
+
+def test_recordings_that_are_gone_are_a_note_and_the_other_baselines_are_asked(
+    moved: Project,
+) -> None:
+    found = find_alarms(moved, Config())
+    (note,) = [each for each in found.alarms if each.kind == "shortcut"]
+    assert note.level == "note"
+    assert "scene unknown: v00 (the recording of v00 is gone)" in note.what
+    assert note.what.endswith("and 9 more")
+    assert found.shortcuts is not None
+    assert tuple(found.shortcuts.baselines) == ("size and frame rate", "length", "camera")
+
+
+def test_a_scene_is_kept_until_the_settings_change(sound: Project, moved: Project) -> None:
+    frames = FramesConfig()
+    scene = read_scene(sound.video("v03"), frames)
+    shutil.copy(sound.video("v03").scene_path, moved.video("v03").scene_path)
+    np.testing.assert_array_equal(read_scene(moved.video("v03"), frames), scene)
+    with pytest.raises(InputError, match="gone"):
+        read_scene(moved.video("v03"), frames.model_copy(update={"height": 64}))
+
+
+def test_the_proxy_is_that_of_the_settings(
+    moved: Project, write_proxy: Callable[[np.ndarray, Path], Path]
+) -> None:
+    """One proxy is black and the other is white."""
+    video = moved.video("v01")
+    small, large = (FramesConfig(height=side, width=side) for side in (32, 64))
+    for frames, grey in ((small, 0), (large, 255)):
+        side, path = frames.height, video.proxy_path(frames)
+        path.parent.mkdir(exist_ok=True)
+        write_proxy(np.full((NUM_FRAMES, side, side, 3), grey, np.uint8), path)
+    assert read_scene(video, small).max() < 0.05
+    assert read_scene(video, large).min() > 0.95
+
+
+@pytest.mark.parametrize(
+    "override", ["features.model.name=keypoints", "frames.pose.instead_of_pixels=true"]
+)
+def test_a_model_that_sees_no_pixels_is_not_asked_about_them(sound: Project, override: str) -> None:
+    scenes, notes = look_at_scenes(sound.videos(), load_config(None, {}, [override]))
+    assert scenes is None
+    assert ["no pixels" in each.what for each in notes] == [True]
 
 
 def test_columns_that_say_nothing_or_are_no_setup_are_left_out(sound: Project) -> None:
@@ -89,14 +155,14 @@ def test_columns_that_say_nothing_or_are_no_setup_are_left_out(sound: Project) -
         video.name: {"camera": str(n % 2), "day": "1", "session": str(n), "group": str(n % 2)}
         for n, video in enumerate(videos)
     }
-    facts = gather_facts(videos, metadata)
+    facts = gather_facts(videos, metadata, np.zeros((NUM_VIDEOS, 16, 16, 3)))
     assert [name for name in facts if name in ("camera", "day", "session", "group")] == ["camera"]
     assert {each.shape[0] for each in facts.values()} == {NUM_VIDEOS}
 
 
 def test_too_few_videos_are_a_note(sound: Project, tmp_path: Path) -> None:
     project = create_project(tmp_path / "p", BEHAVIORS)
-    found = find_alarms(project)
+    found = find_alarms(project, Config())
     assert found.shortcuts is None
     assert [(each.level, each.kind) for each in found.alarms] == [("note", "shortcut")]
 

@@ -21,6 +21,8 @@ from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.ethogram.time_budget import build_rows
 from pixelethogram.project import Project
+from pixelethogram.runs import latest_run
+from pixelethogram.store import array_file
 
 BEHAVIORS = ("lick", "groom")
 
@@ -93,6 +95,14 @@ def test_a_project_gives_the_ethograms_of_its_model_or_of_people(trained_project
     assert set(model.ethograms) == set(people.ethograms) == {"toy 0", "toy 1", "toy 2"}
     truth = trained_project.read_labels()["toy 1"]
     np.testing.assert_array_equal(people.ethograms["toy 1"].values, truth.values)
+
+
+def test_ethograms_of_an_older_run_are_named(project_copy: Project) -> None:
+    assert read_ethograms(project_copy.folder).outdated == ()
+    run = latest_run(project_copy.runs, "sequence")
+    array_file(project_copy.video("toy 1").folder, "sequence", run.id).unlink()
+    assert read_ethograms(project_copy.folder).outdated == ("toy 1",)
+    assert read_ethograms(project_copy.folder, labels=True).outdated == ()
 
 
 def test_groups_come_from_a_column(results: Path, tmp_path: Path) -> None:

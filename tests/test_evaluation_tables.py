@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from pixelethogram.ethogram.judgement import Judgement, judge
 from pixelethogram.evaluation_tables import (
     EVERYTHING,
     FILE_COLUMNS,
-    OVERVIEW,
     confusion_rows,
     metric_rows,
+    overview_columns,
     overview_rows,
     show_interval,
     slice_rows,
@@ -41,11 +42,21 @@ def judgement() -> Judgement:
 def test_one_row_per_behavior_and_the_mean(judgement: Judgement) -> None:
     rows = overview_rows(judgement)
     assert [row[0] for row in rows] == [*NAMES, "mean"]
-    lick = dict(zip(OVERVIEW, rows[0][1:], strict=True))
+    columns = overview_columns(judgement)
+    assert "ECE" in columns and "ECE before" not in columns
+    lick = dict(zip(columns, rows[0][1:], strict=True))
     assert (lick["present"], lick["F1"], lick["95 %"]) == (63, 1.0, "1.00 to 1.00")
-    groom = dict(zip(OVERVIEW, rows[1][1:], strict=True))
+    groom = dict(zip(columns, rows[1][1:], strict=True))
     assert lick["onset"] == "0.0"
     assert (groom["present"], groom["AP"], groom["onset"]) == (0, None, None)
+
+
+def test_a_calibrated_model_has_its_error_before_and_after(judgement: Judgement) -> None:
+    cured = dataclasses.replace(judgement, raw_calibration_error=np.array([0.3, 0.1]))
+    columns, rows = overview_columns(cured), overview_rows(cured)
+    assert {len(row) for row in rows} == {1 + len(columns)}
+    lick = dict(zip(columns, rows[0][1:], strict=True))
+    assert (lick["ECE before"], lick["ECE"]) == (0.3, pytest.approx(0.1))
 
 
 def test_every_metric_has_a_row(judgement: Judgement) -> None:

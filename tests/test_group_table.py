@@ -46,6 +46,33 @@ def test_a_table_that_is_not_clear_is_refused(tmp_path: Path, text: str) -> None
         read_group_table(write(tmp_path, text))
 
 
+def test_what_follows_a_dot_is_not_always_a_suffix(tmp_path: Path) -> None:
+    """Trials 1.2 and 1.3 of a mouse are no files of the type .2 and .3."""
+    found = read_group_table(write(tmp_path, "video,group\nm1.2,drug\nm1.3.MP4,control\n"))
+    groups = {"m1.3": "control", "day 1/m1.2.avi": "drug"}
+    assert find_groups(found, None, list(groups)) == groups
+    with pytest.raises(InputError, match='"m1.4" is not in the table'):
+        find_groups(found, None, ["m1.4"])
+    with pytest.raises(InputError, match='"m1" is not in the table'):
+        find_groups(found, None, ["m1"])
+
+
+def test_folders_and_suffixes_that_differ_are_other_videos(tmp_path: Path) -> None:
+    found = read_group_table(write(tmp_path, "video,group\nday 1/a,drug\nb.mp4,control\n"))
+    for video in ("day 2/a.mp4", "b.avi"):
+        with pytest.raises(InputError, match="is not in the table"):
+            find_groups(found, None, [video])
+
+
+def test_a_video_or_a_row_that_is_not_clear_is_refused(tmp_path: Path) -> None:
+    twice = read_group_table(write(tmp_path, "video,group\nday 1/a,drug\nday 2/a,control\n"))
+    with pytest.raises(InputError, match="may be day 1/a or day 2/a"):
+        find_groups(twice, None, ["a.mp4"])
+    once = read_group_table(write(tmp_path, "video,group\na,drug\n"))
+    with pytest.raises(InputError, match='the row "a" may be of day 1/a.mp4 or day 2/a.mp4'):
+        find_groups(once, None, ["day 1/a.mp4", "day 2/a.mp4"])
+
+
 def test_a_missing_video_or_column_is_refused(tmp_path: Path) -> None:
     found = read_group_table(write(tmp_path, "video,group\na,1\n"))
     with pytest.raises(InputError, match="known: group"):

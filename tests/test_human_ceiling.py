@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -10,9 +11,16 @@ import pytest
 
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
-from pixelethogram.human_ceiling import judge_raters, read_raters
+from pixelethogram.ethogram.rater_tables import compare_pairs
+from pixelethogram.human_ceiling import (
+    find_ceiling,
+    judge_raters,
+    read_raters,
+    read_raters_of_part,
+)
 from pixelethogram.project import Project
-from pixelethogram.project_evaluation import evaluate_project
+from pixelethogram.project_evaluation import evaluate_project, read_arrays
+from pixelethogram.splits import Segment
 from pixelethogram.stages import Job
 
 
@@ -53,6 +61,52 @@ def test_raters_and_the_model_are_compared(
     for _, columns, rows in found.tables():
         assert {len(row) for row in rows} == {len(columns)}
     json.dumps(found.to_dict())
+
+
+def test_a_rater_called_labels_is_refused(project_copy: Project) -> None:
+    score_again(project_copy, "labels", 3)
+    with pytest.raises(InputError, match='no rater can be called "labels"'):
+        read_raters(project_copy)
+
+
+def test_people_and_model_are_judged_on_the_same_frames_of_the_part(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    """A second rater is right on half of the test video, and wrong wherever nothing is judged."""
+    (test,) = project_copy.splits["test"]
+    middle = (test.start + test.stop) // 2
+    for video in project_copy.videos():
+        labels = video.read_labels(project_copy.behaviors)
+        assert labels is not None
+        values = 1 - labels.values
+        if video.name == test.video:
+            values[test.start : middle] = labels.values[test.start : middle]
+            values[middle:] = -1
+        write_csv(Ethogram(values, project_copy.behaviors, video.fps), video.rater_path("anna"))
+    arrays = read_arrays(make_job(project_copy))
+    present = {name: each == 1 for name, each in arrays.labels.items()}
+    wrong = {name: each.copy() for name, each in present.items()}
+    wrong[test.video][middle:] = ~wrong[test.video][middle:]
+    found = find_ceiling(project_copy, arrays, "test", wrong)
+    assert found is not None and found.num_frames == middle - test.start
+    assert (found.people == found.model).all() and found.people[-1] > 0
+    assert compare_pairs(read_raters(project_copy), project_copy.behaviors)[0].scores.macro_f1 < 0.5
+    fewer = dataclasses.replace(
+        arrays, splits={**arrays.splits, "test": [Segment(test.video, test.start, middle - 10)]}
+    )
+    raters = read_raters_of_part(project_copy, fewer, "test")
+    assert {(each[test.video] >= 0).any(axis=1).sum() for each in raters.values()} == {
+        middle - 10 - test.start
+    }
+    assert find_ceiling(project_copy, arrays, "val", present) is not None
+
+
+def test_no_ceiling_where_one_person_scored(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    arrays = read_arrays(make_job(project_copy))
+    present = {name: each == 1 for name, each in arrays.labels.items()}
+    assert find_ceiling(project_copy, arrays, "test", present) is None
 
 
 def test_without_a_model_people_are_still_compared(

@@ -55,6 +55,17 @@ def test_labels_that_were_edited_by_hand_and_those_of_other_raters_are_checked(
     assert any('"lefd" is no behavior' in each.what for each in found["toy 1, labels.anna.csv"])
 
 
+def test_labels_that_were_replaced_are_not_checked(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    video = project.video("toy 1")
+    for name in ("labels.anna.csv", "labels.anna.old.csv", "labels.old.csv"):
+        (video.folder / name).write_bytes(video.labels_path.read_bytes())
+    found = check_project(project, "toy 1", motion=False, progress=SILENT)
+    assert set(found) == {"toy 1", "toy 1, labels.anna.csv", WHOLE_PROJECT}
+
+
 def test_labels_that_are_late_are_found_by_the_motion_in_the_video(
     recording: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:

@@ -159,7 +159,18 @@ def test_labels_of_a_rater_lie_beside_those_that_train(project: Project, movie: 
     assert video.read_labels(project.behaviors, "ben") is None
 
 
-@pytest.mark.parametrize("name", ["old", "new", "", "a.b", "../x", " anna"])
+def test_labels_of_a_rater_may_train(project: Project, movie: Path, tmp_path: Path) -> None:
+    video, _ = add_video(project, movie)
+    path = make_labels(tmp_path / "l.csv", np.ones((6, 2)))
+    with pytest.raises(UsageError, match="who scored"):
+        import_labels(project, video, path, trains=True)
+    import_labels(project, video, path, rater="anna", trains=True)
+    video = project.video(video.name)
+    assert (video.rater, video.raters) == ("anna", ())
+    assert project.read_labels()[video.name].values.all()
+
+
+@pytest.mark.parametrize("name", ["old", "new", "labels", "", "a.b", "../x", " anna"])
 def test_a_rater_whose_name_is_no_name_of_a_file_is_refused(
     project: Project, movie: Path, name: str
 ) -> None:

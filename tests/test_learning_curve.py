@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pixelethogram import learning_curve
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.power_law import fit_power_law
 from pixelethogram.learning_curve import (
@@ -20,7 +22,10 @@ from pixelethogram.learning_curve import (
     outlook_rows,
     write_trainings,
 )
-from pixelethogram.project import Project
+from pixelethogram.lineage import start_stage
+from pixelethogram.project import Project, note
+from pixelethogram.runs import Run, finish_run, latest_run
+from pixelethogram.sequence.train import SequenceData, train_sequence
 
 
 def test_small_trainings_are_nested_and_judged_on_the_same_videos(
@@ -43,6 +48,40 @@ def test_small_trainings_are_nested_and_judged_on_the_same_videos(
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 * 4
     assert int(rows[0]["positive_frames"]) == int(curve.trainings[0].positives[0])
+
+
+def test_raters_have_heads_as_in_the_training_of_the_project(
+    make_large_project: Callable[..., Project],
+    make_job: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Learned from are the features of the sequence run, though newer ones are there.
+
+    A training on videos of one rater has one head, as it has where a project has no others.
+    """
+    project = make_large_project(tmp_path / "six", 8, 120)
+    features_run = latest_run(project.runs, "features")
+    for number, video in enumerate(project.videos()):
+        note(video, {"rater": ("anna", "ben")[number % 2]})
+    newer = start_stage(project, features_run.config, "features", project.runs)
+    finish_run(newer, {}, {"weights_sha256": "another"})
+    given = []
+
+    def train(run: Run, data: SequenceData, *others: Any, **options: Any) -> Any:
+        given.append((run.record["parents"]["features"], data))
+        return train_sequence(run, data, *others, **options)
+
+    monkeypatch.setattr(learning_curve, "train_sequence", train)
+    settings = ["sequence.model.name=multitask_mstcn2", "sequence.train.steps=2"]
+    curve = measure_learning(open_curve_job(make_job(project), settings), repeats=1)
+    assert [each.num_videos for each in curve.trainings] == [1, 2, 4]
+    assert given[-1][1].raters == ("anna", "ben")
+    assert {data.raters for _, data in given} <= {(), ("anna", "ben")}
+    assert [parent for parent, _ in given] == [features_run.id] * 3
+    values = np.concatenate([values for _, values in given[-1][1].train])
+    assert values.shape[1] == 2 * len(project.behaviors)
+    assert ((values >= 0).sum(axis=1) == len(project.behaviors)).all()
 
 
 def test_one_training_video_is_refused(trained_project: Project, make_job: Callable) -> None:

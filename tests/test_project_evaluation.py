@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
@@ -13,13 +12,11 @@ from pixelethogram.project import Project
 from pixelethogram.project_evaluation import (
     evaluate_arrays,
     evaluate_project,
-    hide_other_frames,
     judge_arrays,
     read_arrays,
     read_probabilities,
 )
 from pixelethogram.runs import latest_run
-from pixelethogram.splits import Segment
 from pixelethogram.stages import Job
 from pixelethogram.store import array_file
 
@@ -54,19 +51,6 @@ def test_only_chosen_videos_are_judged(
     judged = judge_arrays(arrays, evaluation, "test", videos=[video])
     assert judged is not None
     assert judged.num_videos == 1
-
-
-def test_frames_of_other_parts_are_not_scored(
-    trained_project: Project, make_job: Callable[..., Job]
-) -> None:
-    arrays = read_arrays(make_job(trained_project))
-    name = next(iter(arrays.labels))
-    arrays.splits["test"] = [Segment(name, 5, 9), Segment(name, 20, 22), Segment("gone", 0, 3)]
-    hidden = hide_other_frames(arrays, "test")
-    assert list(hidden) == [name]
-    scored = np.flatnonzero((hidden[name] >= 0).all(axis=1))
-    assert scored.tolist() == [5, 6, 7, 8, 20, 21]
-    np.testing.assert_array_equal(hidden[name][scored], arrays.labels[name][scored])
 
 
 def test_probabilities_that_are_not_there_say_which_command_makes_them(

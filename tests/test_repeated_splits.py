@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError, UsageError
+from pixelethogram.lineage import start_stage
 from pixelethogram.project import Project
 from pixelethogram.repeated_splits import (
     RepeatedScore,
@@ -19,7 +20,7 @@ from pixelethogram.repeated_splits import (
     repeat_splits,
     repeated_rows,
 )
-from pixelethogram.runs import find_runs
+from pixelethogram.runs import find_runs, finish_run, latest_run
 from pixelethogram.stages import Job
 
 FRACTIONS = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -87,6 +88,11 @@ def test_mean_and_standard_error() -> None:
     assert absent.macro == pytest.approx([0.5, 0.4])
     assert repeated_rows([absent])[0][-1] == "0.100"
     json.dumps(absent.to_dict(), allow_nan=False)
+    silent = RepeatedScore("unseen", np.array([[0.8, 0.6], [np.nan, np.nan]]))
+    assert silent.macro[0] == pytest.approx(0.7) and np.isnan(silent.macro[1])
+    assert silent.to_dict()["mean"] == pytest.approx(0.7)
+    assert repeated_rows([silent])[0] == ["unseen", 1, "0.700", "0.800", "0.600"]
+    json.dumps(silent.to_dict(), allow_nan=False)
     assert rows[1] == ["unseen", 0, "–", "–", "–"]
 
 
@@ -96,6 +102,9 @@ def test_the_sequence_stage_is_trained_anew_and_leaves_nothing_behind(
     for video in project_copy.videos()[:2]:
         shutil.copytree(video.folder, video.folder.with_name(video.name + " again"))
     before = (project_copy.folder / "project.yaml").read_bytes()
+    features_run = latest_run(project_copy.runs, "features")
+    newer = start_stage(project_copy, features_run.config, "features", project_copy.runs)
+    finish_run(newer, {}, {"weights_sha256": "features that no sequence run learned from"})
     everything, unseen = repeat_splits(make_job(project_copy), 3)
     num_behaviors = len(project_copy.behaviors)
     assert everything.f1.shape == (3, num_behaviors)

@@ -10,7 +10,7 @@ import pytest
 
 from pixelethogram.assignment import BALANCED_SOLVER, FEASIBLE_SOLVER
 from pixelethogram.errors import InputError, ResourceError, UsageError
-from pixelethogram.splits import Segment, Splits, solve_splits
+from pixelethogram.splits import Segment, Splits, hide_other_frames, solve_splits
 
 Labels = dict[str, np.ndarray]
 
@@ -406,3 +406,15 @@ def test_without_time_to_balance_every_part_still_has_every_behavior(
 
 def test_a_segment_is_a_value() -> None:
     assert {Segment("v", 0, 3)} == {Segment("v", 0, 3)}
+
+
+def test_frames_outside_of_the_stretches_become_unscored_and_the_labels_stay() -> None:
+    labels = {"a": np.tile(np.array([[1, 0], [-1, 1]], np.int8), (15, 1)), "b": np.zeros((9, 2))}
+    before = labels["a"].copy()
+    segments = [Segment("a", 5, 9), Segment("a", 20, 22), Segment("gone", 0, 3)]
+    hidden = hide_other_frames(labels, segments)
+    assert list(hidden) == ["a"]
+    kept = np.flatnonzero((hidden["a"] >= 0).any(axis=1))
+    assert kept.tolist() == [5, 6, 7, 8, 20, 21]
+    np.testing.assert_array_equal(hidden["a"][kept], labels["a"][kept])
+    np.testing.assert_array_equal(labels["a"], before)

@@ -120,6 +120,9 @@ def import_(
             help="Who scored it, beside labels.csv: judges, never trains.", metavar="NAME"
         ),
     ] = None,
+    trains: Annotated[
+        bool, typer.Option("--trains", help="It is labels.csv, and --rater says who scored it.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace what is there already.")] = False,
     size: SizeOption = None,
     task: Annotated[
@@ -136,7 +139,7 @@ def import_(
     if video is not None and len(files) > 1:
         raise UsageError("--video is for one file", do="import the files one by one")
     for file in files:
-        _import_one(project, file, video, rater, overwrite, size)
+        _import_one(project, file, video, rater, overwrite, size, trains=trains)
 
 
 def _import_one(
@@ -146,6 +149,8 @@ def _import_one(
     rater: str | None,
     overwrite: bool,
     size: str | None,
+    *,
+    trains: bool,
 ) -> None:
     from pixelethogram.frames.pose_files import holds_pose
     from pixelethogram.intake import describe_labels, import_pose, video_of_labels
@@ -162,7 +167,7 @@ def _import_one(
         text = import_pose(target, file, read_facts(None, size), overwrite=overwrite)
     else:
         text = describe_labels(
-            import_labels(opened, target, file, overwrite=overwrite, rater=rater)
+            import_labels(opened, target, file, overwrite=overwrite, rater=rater, trains=trains)
         )
     typer.echo(f"{target.name}: {text}")
 

@@ -49,9 +49,18 @@ def stats(
     unscored = share_unscored(source.ethograms)
     if unscored:
         console.print(f"{unscored:.1%} of all frames are not scored and not counted")
+    if source.outdated:
+        console.print(
+            "warning: not made by the newest sequence run: ethograms of "
+            f'{", ".join(source.outdated)}; run pixelethogram predict "{folder}" first',
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True, highlight=False, markup=False)
-    print_json({"files": [str(file) for file in files], "unscored": unscored}, json)
+    written = {"files": [str(file) for file in files], "unscored": unscored}
+    print_json({**written, "outdated": list(source.outdated)}, json)
 
 
 def learning_curve(
@@ -77,7 +86,7 @@ def learning_curve(
 
     job = open_curve_job(open_job(project, None, None, device, json=json), set_ or [])
     curve = measure_learning(job, repeats=repeats)
-    picture = out or project / "learning_curve.png"
+    picture = out or job.project.learning_curve_path
     write_trainings(curve, picture.with_suffix(".csv"))
     points = curve.points()
     draw_learning_curve(list(points), points, curve.fits()).savefig(picture, dpi=150)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelethogram.commands.options import JsonOption, ProjectArgument
+from pixelethogram.commands.options import DeviceOption, JsonOption, ProjectArgument
 from pixelethogram.commands.session import open_job, print_json
 from pixelethogram.errors import UsageError
 
@@ -43,6 +43,7 @@ def evaluate(
         Path | None, typer.Option(help="Judge this file instead of the project; with --truth.")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="File with the annotations.")] = None,
+    device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Show the scores of the newest sequence run, of the features alone, and of chance."""
@@ -58,12 +59,12 @@ def evaluate(
     from pixelethogram.alarms import find_alarms
     from pixelethogram.verdict import judge_project, repeat_and_keep
 
-    job = open_job(project, None, None, "cpu", json=json)
+    job = open_job(project, None, None, device, json=json)
     verdict = judge_project(job, slice_)
     repeated = repeat_and_keep(job, verdict, splits, by) if splits else []
     _print_verdict(verdict, job, slice_, full, json)
     _print_repeated(repeated, job, json)
-    for alarm in find_alarms(job.project).alarms:
+    for alarm in find_alarms(job.project, verdict.run.config).alarms:
         job.progress.message(f"{alarm.level}: {alarm.what}; {alarm.do}")
     print_json(verdict.to_dict(repeated), json)
 

@@ -55,7 +55,7 @@ class Judgement:
         f1_interval: (2, K) ends of the 95 % interval over videos; NaN with fewer than three.
         macro_f1_interval: (2,) the same of the mean.
         chance: Macro F1, and F1 per behavior, of circularly shifted labels.
-        calibration_error: (K,) expected calibration error.
+        calibration_error: (K,) expected calibration error, after calibration if there was one.
         segmental_f1: (3, K) F1 of bouts that overlap by 10, 25 and 50 %.
         edit: (K,) mean over videos, 0 to 100, of bouts and pauses; NaN without bouts.
         order: The same of the order of behaviors where they exclude each other, else NaN.
@@ -64,6 +64,7 @@ class Judgement:
         transitions: Correlation of the transition probabilities.
         confusion: (K + 1, K + 1) frames where behaviors exclude each other, the last is none of
             them; else (K, K) frames labelled (row) and predicted (column).
+        raw_calibration_error: (K,) of the probabilities before calibration; None without one.
     """
 
     num_videos: int
@@ -79,6 +80,7 @@ class Judgement:
     statistics: StatisticsAgreement
     transitions: float
     confusion: np.ndarray
+    raw_calibration_error: np.ndarray | None = None
 
     def rows(self) -> list[Row]:
         """Every number but the confusion, one row each; metrics that do not exist are NaN."""
@@ -97,6 +99,8 @@ class Judgement:
         for metric in OF_SCORES:
             values = np.asarray(getattr(scores, metric), dtype=np.float64)
             yield from _with_mean(metric, names, values)
+        if self.raw_calibration_error is not None:
+            yield from _with_mean("calibration_error_before", names, self.raw_calibration_error)
         yield from _with_mean("calibration_error", names, self.calibration_error)
         yield Row("background_f1", ALL, scores.background_f1)
         yield Row("accuracy", ALL, scores.accuracy)
@@ -136,6 +140,7 @@ def judge(
     exclusive: bool,
     chance_repetitions: int = 100,
     seed: int = 0,
+    raw: Sequence[np.ndarray] | None = None,
 ) -> Judgement:
     """Compare a prediction with labels in every way there is.
 
@@ -148,6 +153,7 @@ def judge(
         exclusive: At most one behavior per frame.
         chance_repetitions: Circular shifts that the level of chance is the mean of.
         seed: Of shifts and intervals.
+        raw: The probabilities before calibration, where they were calibrated.
     """
     all_labels, all_present = np.concatenate(list(labels)), np.concatenate(list(present))
     all_probabilities = np.concatenate(list(probabilities))
@@ -170,6 +176,9 @@ def judge(
         statistics=compare_statistics(labels, present, fps),
         transitions=compare_transitions(labels, present),
         confusion=confuse(all_labels, all_present),
+        raw_calibration_error=None
+        if raw is None
+        else calibration_errors(all_labels, np.concatenate(list(raw))),
     )
 
 

@@ -53,7 +53,7 @@ class Row:
     start_seconds: float = 0.0
     """Where the time bin begins."""
     stop_seconds: float = math.nan
-    """Where it ends; NaN: the end of the video."""
+    """Where it ends; NaN: no bin, but the whole video."""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -67,7 +67,9 @@ def build_rows(
     Args:
         ethograms: Video -> who did what; all with the same behaviors.
         groups: Video -> group; empty without groups.
-        bin_seconds: Length of a time bin; None makes none. The last bin may be shorter.
+        bin_seconds: Length of a time bin; None makes none. Bins begin and end at multiples of it,
+            so that videos of other frame rates share them; a video may end within its last bin,
+            whose scored seconds say so.
     """
     rows: list[Row] = []
     for video, ethogram in ethograms.items():
@@ -171,14 +173,14 @@ def _describe_bins(video: str, group: str, ethogram: Ethogram, bin_seconds: floa
             do=f"make them {1 / fps:.3g} s or longer",
         )
     edges = np.rint(np.arange(0, length, bin_seconds * fps)).astype(int)
-    stops = np.append(edges[1:], length)
+    edges = edges[edges < length]  # less than half a frame may be left over
     scored = np.add.reduceat(ethogram.scored, edges, axis=0, dtype=np.int64)
     found = np.add.reduceat(ethogram.values == 1, edges, axis=0, dtype=np.int64)
     rows = []
     for column, behavior in enumerate(ethogram.behaviors):
         starts = find_runs(ethogram.values[:, column] == 1)[:, 0]
         bouts = np.histogram(starts, [*edges, length])[0]
-        for index, (start, stop) in enumerate(zip(edges / fps, stops / fps, strict=True)):
+        for index in range(len(edges)):
             known, seconds = scored[index, column], found[index, column] / fps
             values = {
                 "scored_seconds": known / fps,
@@ -194,8 +196,8 @@ def _describe_bins(video: str, group: str, ethogram: Ethogram, bin_seconds: floa
                     measure,
                     float(value),
                     MEASURES[measure][0],
-                    start_seconds=float(start),
-                    stop_seconds=float(stop),
+                    start_seconds=index * bin_seconds,
+                    stop_seconds=(index + 1) * bin_seconds,
                 )
                 for measure, value in values.items()
             ]

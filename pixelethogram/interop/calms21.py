@@ -165,18 +165,28 @@ def _group(sequences: Sequence[Sequence21], path: Path) -> list[list[Sequence21]
 def _add(project: Project, same: Sequence[Sequence21], path: Path, overwrite: bool) -> Video:
     first = same[0]
     video = add_pose(project, first.name, first.pose, path)
+    known = (video.info.get(KEY) or {}).get("vocabularies") or {}
     vocabularies = {each.group: list(each.vocabulary) for each in same if each.vocabulary}
+    vocabularies = {**known, **vocabularies}
     facts: dict[str, Any] = {KEY: {"sequence": first.id, "vocabularies": vocabularies}}
     if first.rater is not None:
         facts["rater"] = first.rater
     annotated = [each for each in same if each.annotations is not None]
     if not annotated:
         return note(video, {**facts, "held_out": True})
-    video = note(video, facts)
     labels = np.max([to_labels(each, project.behaviors) for each in annotated], axis=0)
+    labels = _keep_other_columns(project, video, labels)
     ethogram = Ethogram(labels, project.behaviors, video.fps)
     keep_labels(project, video, ethogram, path, overwrite=overwrite)
-    return video
+    return note(video, facts)
+
+
+def _keep_other_columns(project: Project, video: Video, labels: np.ndarray) -> np.ndarray:
+    """Labels (T, K) with those that are there already in columns that nobody scored now."""
+    silent = (labels < 0).all(axis=0)
+    if not silent.any() or (there := video.read_labels(project.behaviors)) is None:
+        return labels
+    return np.where(silent, there.values, labels)
 
 
 def _fix_part(project: Project, names: Sequence[str], part: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pixelethogram.config import Config
 from pixelethogram.ethogram.judgement import Judgement
+from pixelethogram.human_ceiling import Ceiling
 from pixelethogram.lineage import PARENT
 from pixelethogram.project import Project
 from pixelethogram.runs import Run
@@ -88,9 +89,9 @@ def split_table(project: Project, labels: Mapping[str, np.ndarray]) -> Table:
     return {"rows": rows, "unlabelled": unlabelled}
 
 
-def score_table(judged: Judgement, ceiling: np.ndarray | None) -> Table:
+def score_table(judged: Judgement, ceiling: Ceiling | None) -> Table:
     """A row per behavior: agreement frame by frame."""
-    scores = judged.scores
+    scores, raw = judged.scores, judged.raw_calibration_error
     rows = []
     for k, name in enumerate(scores.behaviors):
         low, high = judged.f1_interval[:, k]
@@ -101,18 +102,25 @@ def score_table(judged: Judgement, ceiling: np.ndarray | None) -> Table:
                 _number(scores.f1[k]),
                 f"{low:.2f}\u00a0–\u00a0{high:.2f}" if np.isfinite(low) else "–",
                 _number(np.asarray(judged.chance["f1"])[k]),
-                *([_number(ceiling[k])] if ceiling is not None else []),
+                *(
+                    [_number(each[k]) for each in (ceiling.people, ceiling.model)]
+                    if ceiling
+                    else []
+                ),
                 _number(scores.precision[k]),
                 _number(scores.recall[k]),
                 _number(scores.average_precision[k]),
                 _number(scores.auroc[k]),
+                *([_number(raw[k], 3)] if raw is not None else []),
                 _number(judged.calibration_error[k], 3),
             ]
         )
     columns = [
         *("frame by frame", "frames", "F1", "95 %", "chance"),
-        *(["people"] if ceiling is not None else []),
-        *("precision", "recall", "AP", "AUROC", "calibration error"),
+        *(["people", "model there"] if ceiling else []),
+        *("precision", "recall", "AP", "AUROC"),
+        *(["calibration error before"] if raw is not None else []),
+        "calibration error",
     ]
     return {"columns": columns, "rows": rows}
 

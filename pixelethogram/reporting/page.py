@@ -23,22 +23,27 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bout_statistics import measure_bouts
 from pixelethogram.ethogram.calibration import reliability
 from pixelethogram.ethogram.judgement import Judgement
-from pixelethogram.ethogram.rater_tables import compare_pairs
 from pixelethogram.ethogram.shortcuts import within_auroc
 from pixelethogram.evaluation import Evaluation, final_part
-from pixelethogram.human_ceiling import read_raters
+from pixelethogram.human_ceiling import Ceiling, find_ceiling
 from pixelethogram.project import Project
 from pixelethogram.project_evaluation import (
     SEQUENCE,
     ProjectArrays,
     evaluate_arrays,
-    hide_other_frames,
     judge_arrays,
     read_arrays,
 )
 from pixelethogram.reporting import content, figures
 from pixelethogram.reporting.minutes import Minute, choose_frames, choose_minutes, rank_minutes
-from pixelethogram.reporting.rasters import draw_raster, frames_per_column, to_jpeg, to_png
+from pixelethogram.reporting.rasters import (
+    draw_raster,
+    frames_per_column,
+    read_png,
+    to_jpeg,
+    to_png,
+)
+from pixelethogram.splits import hide_other_frames
 from pixelethogram.stages import Job
 
 TEMPLATE = "report.html"
@@ -63,8 +68,8 @@ class Findings:
     probabilities: dict[str, np.ndarray]
     """The same videos, calibrated."""
     present: dict[str, np.ndarray]
-    ceiling: np.ndarray | None
-    """(K + 1,) F1 of people against people, last the mean; None where one person scored."""
+    ceiling: Ceiling | None
+    """People against people on frames that judge the model; None where one person scored."""
     alarms: AlarmReport
 
 
@@ -98,8 +103,9 @@ def collect(job: Job) -> Findings:
         raise InputError(
             f"no frame of the {part} part is scored", where=job.project.folder, do="label more"
         )
-    labels = hide_other_frames(arrays, part)
+    labels = hide_other_frames(arrays.labels, arrays.splits[part])
     decision, found = evaluations[SEQUENCE].decision, arrays.probabilities[SEQUENCE]
+    present = {name: decision.apply(found[name]) for name in labels}
     return Findings(
         job.project,
         arrays,
@@ -108,9 +114,9 @@ def collect(job: Job) -> Findings:
         judged,
         labels,
         {name: decision.calibrate(found[name]) for name in labels},
-        {name: decision.apply(found[name]) for name in labels},
-        _find_ceiling(job.project),
-        find_alarms(job.project),
+        present,
+        find_ceiling(job.project, arrays, part, present),
+        find_alarms(job.project, arrays.run.config),
     )
 
 
@@ -142,7 +148,8 @@ def _head(findings: Findings) -> dict[str, Any]:
         "macro_f1": judged.scores.macro_f1,
         "interval": None if np.isnan(low_high).any() else low_high.tolist(),
         "chance": float(judged.chance["macro_f1"]),  # type: ignore[arg-type]
-        "ceiling": None if findings.ceiling is None else float(findings.ceiling[-1]),
+        "ceiling": None if findings.ceiling is None else float(findings.ceiling.people[-1]),
+        "ceiling_frames": findings.ceiling.num_frames if findings.ceiling else 0,
         "num_frames": int(sum((each >= 0).any(axis=1).sum() for each in findings.labels.values())),
         "alarms": findings.alarms.alarms,
     }
@@ -198,6 +205,7 @@ def _figures(findings: Findings) -> dict[str, Any]:
         "confusion": figures.draw_confusion(names, judged.confusion, totals),
         "statistics": figures.draw_statistics(run.behaviors, labelled, predicted),
         "shortcuts": _draw_shortcuts(findings),
+        "learning_curve": _show_learning_curve(findings.project.learning_curve_path),
     }
 
 
@@ -212,7 +220,8 @@ def _draw_scores(findings: Findings) -> str:
     interval = np.column_stack([judged.f1_interval, judged.macro_f1_interval])
     chance = np.append(judged.chance["f1"], judged.chance["macro_f1"])
     behaviors = findings.arrays.run.behaviors
-    return figures.draw_scores(behaviors, predictors, interval, chance, findings.ceiling)
+    people = findings.ceiling.people if findings.ceiling else None
+    return figures.draw_scores(behaviors, predictors, interval, chance, people)
 
 
 def _draw_shortcuts(findings: Findings) -> str | None:
@@ -224,12 +233,12 @@ def _draw_shortcuts(findings: Findings) -> str | None:
     return figures.draw_shortcuts(behaviors, found.baselines, found.auroc, within)
 
 
-def _find_ceiling(project: Project) -> np.ndarray | None:
-    """F1 (K + 1,) of people against people, mean over pairs; None where no two scored a frame."""
-    pairs = compare_pairs(read_raters(project), project.behaviors)
-    if not pairs:
+def _show_learning_curve(path: Path) -> dict[str, str] | None:
+    """What `learning-curve` drew, and when; None where it never ran."""
+    if not path.is_file():
         return None
-    return np.mean([np.append(pair.scores.f1, pair.scores.macro_f1) for pair in pairs], axis=0)
+    made = datetime.datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return {"picture": read_png(path), "made": made.strftime("%Y-%m-%d %H:%M")}
 
 
 def _raster(findings: Findings, video: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,6 +62,11 @@ def to_jpeg(picture: np.ndarray, width: int, quality: int = 80) -> str:
     if picture.shape[1] > width:
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return _encode(picture, ".jpg", "image/jpeg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def read_png(path: Path) -> str:
+    """A PNG file as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _paint(where: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pixelethogram.errors import InputError
 from pixelethogram.sequence.models.normalized import NormalizedSequence
-from pixelethogram.splits import Segment, Splits, solve_splits
+from pixelethogram.splits import Segment, Splits, hide_other_frames, solve_splits
 
 
 class Ensemble(nn.Module):
@@ -74,7 +74,7 @@ def divide_folds(
     """
     solve = functools.partial(
         solve_splits,
-        _hide_outside(labels, segments),
+        hide_other_frames(labels, segments),
         behaviors,
         fractions={f"fold {number + 1}": 1 / num_folds for number in range(num_folds)},
         seed=seed,
@@ -139,14 +139,3 @@ def folds_from_dict(plain: Sequence[Mapping[str, Any]]) -> list[list[Segment]]:
         [Segment(video, start, stop) for video, bounds in fold.items() for start, stop in bounds]
         for fold in plain
     ]
-
-
-def _hide_outside(
-    labels: Mapping[str, np.ndarray], segments: Sequence[Segment]
-) -> dict[str, np.ndarray]:
-    """Labels of the videos with a segment; what lies outside of all segments is not scored."""
-    inside: dict[str, np.ndarray] = {}
-    for each in segments:
-        values = inside.setdefault(each.video, np.full_like(labels[each.video], -1))
-        values[each.start : each.stop] = labels[each.video][each.start : each.stop]
-    return inside

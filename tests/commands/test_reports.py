@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from pixelethogram.cli import app
 from pixelethogram.project import Project
+from pixelethogram.runs import latest_run
+from pixelethogram.store import array_file
 
 
 def test_stats_writes_three_files_by_group(project_copy: Project, tmp_path: Path) -> None:
@@ -29,3 +31,13 @@ def test_report_says_where_it_is(project_copy: Project) -> None:
     path = project_copy.folder / "report.html"
     assert f"wrote {path}" in result.output.replace("\n", "")
     assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_stats_warns_of_ethograms_of_an_older_run(project_copy: Project, tmp_path: Path) -> None:
+    run = latest_run(project_copy.runs, "sequence")
+    array_file(project_copy.video("toy 2").folder, "sequence", run.id).unlink()
+    words = ["stats", str(project_copy.folder), "-o", str(tmp_path / "st"), "--json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1])["outdated"] == ["toy 2"]
+    assert "ethograms of toy 2; run pixelethogram predict" in result.output

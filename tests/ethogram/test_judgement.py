@@ -52,6 +52,18 @@ def test_a_perfect_prediction() -> None:
     assert found["f1_chance", ALL] < 1
 
 
+def test_calibration_is_judged_before_and_after_it() -> None:
+    """Honest ones and zeros that were 0.8 and 0.2 before: an error of 0.2, then none."""
+    labels = [draw(seed) for seed in range(3)]
+    present = [video == 1 for video in labels]
+    given = (labels, [each.astype(float) for each in present], present, [30.0] * 3, NAMES)
+    cured = judge(*given, exclusive=False, raw=[0.6 * each + 0.2 for each in present])
+    found = numbers(cured)
+    assert found["calibration_error_before", ALL] == pytest.approx(0.2)
+    assert found["calibration_error", ALL] == pytest.approx(0)
+    assert ("calibration_error_before", ALL) not in numbers(judge(*given, exclusive=False))
+
+
 def test_numbers_are_those_of_the_functions_and_inside_of_their_intervals() -> None:
     judgement = judge_copy(flipped=60)
     labels = np.concatenate([draw(seed) for seed in range(4)])

@@ -98,7 +98,27 @@ def test_time_bins_add_up_to_the_whole() -> None:
             whole[measure]
         )
     edges = sorted({(row.start_seconds, row.stop_seconds) for row in bins})
-    assert len(edges) == 7 and edges[-1] == pytest.approx((4.2, 4.7))
+    assert len(edges) == 7 and edges[-1] == pytest.approx((4.2, 4.9))
+
+
+def test_videos_of_nearly_the_same_frame_rate_share_their_bins() -> None:
+    """Forty seconds at 30 and at 29.97 frames per second: four bins of both, none of one alone."""
+    ethograms = {
+        name: Ethogram(np.ones((number, 1), np.int8), ("lick",), fps)
+        for name, number, fps in (("a", 1200, 30.0), ("b", 1199, 29.97))
+    }
+    groups = summarize_groups(build_rows(ethograms, {}, bin_seconds=10.0))
+    bins = [each for each in groups if each["measure"] == "time_fraction" and each["stop_seconds"]]
+    assert [(each["start_seconds"], each["num_videos"]) for each in bins] == [
+        (start, 2) for start in (0.0, 10.0, 20.0, 30.0)
+    ]
+
+
+def test_less_than_half_a_frame_is_no_bin() -> None:
+    """300 frames are 10.01 s: what is left after the first bin of 10 s is shorter than a frame."""
+    video = Ethogram(np.ones((300, 1), np.int8), ("lick",), 29.97)
+    rows = build_rows({"a": video}, {}, bin_seconds=10.0)
+    assert {row.start_seconds for row in rows if not math.isnan(row.stop_seconds)} == {0.0}
 
 
 def test_a_bin_nobody_scored_has_no_values() -> None:

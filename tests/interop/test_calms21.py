@@ -138,6 +138,21 @@ def test_task_3_gives_a_column_per_behavior_and_does_not_score_the_others(
     }
 
 
+def test_a_file_of_one_behavior_leaves_the_labels_of_the_others(tmp_path: Path, rare: Path) -> None:
+    """Task 3 again, of "groom" alone and scored anew: "approach" of sequence a stays."""
+    bring(tmp_path / "p", rare)
+    sequence = {"keypoints": keypoints(6, 0), "annotations": [1, 1, 1, 0, 0, 0]}
+    group = {"vocabulary": ["groom", "other"], "sequences": {"a": sequence}}
+    again = save(tmp_path / "again.npy", {"groom": group})
+    with pytest.raises(InputError, match="other labels"):
+        bring(tmp_path / "p", again)
+    project = bring(tmp_path / "p", again, overwrite=True).project
+    expected = [[0, 0], [0, 0], [0, 1], [1, 1], [1, 0], [1, 0]]
+    assert project.read_labels()["a"].values.tolist() == expected
+    assert set(vocabularies_of(project)) == {"groom", "approach"}
+    assert set(project.video("a").info["calms21"]["vocabularies"]) == {"groom", "approach"}
+
+
 def test_labels_of_names_that_the_annotator_does_not_have_are_not_scored(rare: Path) -> None:
     labels = to_labels(read_sequences(rare)[0], ("approach", "groom"))
     assert labels.tolist() == [[-1, 1], [-1, 0], [-1, 1], [-1, 1], [-1, 0], [-1, 0]]

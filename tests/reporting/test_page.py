@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pixelethogram.errors import InputError
 from pixelethogram.project import Project
 from pixelethogram.reporting.page import write_report
+from pixelethogram.reporting.rasters import to_png
 
 NUM_VIDEOS, NUM_FRAMES = 40, 1500
 
@@ -64,6 +67,7 @@ def test_forty_videos_fit_into_one_small_file_that_loads_nothing(
     assert links and links <= set(page.identifiers)
     assert not re.search(r"@import|url\(|fetch\(|XMLHttp|http-equiv=\"refresh", text)
     words = " ".join(page.words)
+    assert "How much more to label" not in words
     for name in ("left", "striped", "<video> 39", "Alarms", "worst", "sha256"):
         assert name in words
     assert text.count('class="raster" data-video') == NUM_VIDEOS // 4
@@ -90,6 +94,16 @@ def test_a_toy_project_without_its_recordings_still_has_a_report(
     words = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).words)
     assert "No pictures: the recording of" in words
     assert "too few to look for shortcuts" in words
+
+
+def test_the_learning_curve_is_shown_once_it_was_drawn(
+    project_copy: Project, make_job: Callable, tmp_path: Path
+) -> None:
+    drawn = to_png(np.full((3, 4, 3), 90, np.uint8))
+    project_copy.learning_curve_path.write_bytes(base64.b64decode(drawn.split(",")[1]))
+    write_report(make_job(project_copy), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert drawn in text and "How much more to label" in text
 
 
 def test_a_project_that_is_not_trained_is_refused(
