@@ -78,6 +78,7 @@ FLOORS = {
     "extraction": 5,
     "video_results": 5,
     "parallel_prediction": 5,
+    "predicted_files": 5,
     "evaluation": 5,
     "evaluation_tables": 5,
     "verdict": 5,
