@@ -100,6 +100,7 @@ FLOORS = {
     "demo": 6,
     "measuring": 5,
     "benchmark": 6,
+    "benchmark_subject": 6,
     "training_benchmark": 6,
     "doctor": 6,
     "terminal": 6,

@@ -149,7 +149,7 @@ class Engine:
             try:
                 parts.append(work(start, stop))
             except RuntimeError as error:
-                if self.chunk == 1 or not _is_shortage(error):
+                if self.chunk == 1 or not is_shortage(error):
                     raise
                 self.chunk //= 2
                 self._progress.message(f"note: memory is short; {self.chunk} frames at a time now")
@@ -289,8 +289,9 @@ def _upload(images: np.ndarray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _is_shortage(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error)
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice, of the device or of the machine."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or NO_MEMORY in str(error)
 
 
 def _free(device: torch.device) -> None:
