@@ -187,6 +187,7 @@ def _find_difference(record: Mapping[str, Any], target: Target, maker: Maker) ->
 
 def _write_outputs(answer: Answer, decision: Decision, target: Target) -> None:
     ethogram, probabilities = answer.ethogram, answer.probabilities
+    target.folder.mkdir(parents=True, exist_ok=True)
     stem = str(target.folder / target.source.name)
     write_probabilities_csv(probabilities, decision.behaviors, Path(f"{stem}.probabilities.csv"))
     write_bouts_csv(find_bouts(ethogram), ethogram.fps, Path(f"{stem}.bouts.csv"))
