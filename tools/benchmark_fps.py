@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from torch import Tensor
 from pixelethogram.atomic import write_bytes
 from pixelethogram.benchmark import describe_machine, measure_batch_curve, measure_case
 from pixelethogram.benchmark_subject import Case, Subject, build_subject, run_end_to_end
+from pixelethogram.cli import LARGE_PAGES
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import open_frames
 from pixelethogram.measuring import median_ratio, take_turns
@@ -48,6 +50,7 @@ EXACT, ROUGH = 1e-4, 1e-2
 
 def main() -> int:
     """Run the benchmark; the exit code is 1 when outputs differ by more than they may."""
+    os.environ.setdefault(*LARGE_PAGES)  # as the command line does; the yardstick has it too
     arguments = parse_arguments()
     device = choose_device(arguments.device)
     machine = describe_machine(device)

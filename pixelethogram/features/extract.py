@@ -38,6 +38,7 @@ from pixelethogram.store import ArrayWriter
 from pixelethogram.training.device import choose_inference_precision
 
 ON_GPU = 8  # times the batch of a CPU
+ON_CPU = 4  # frames at a time; more leave the cache, and memory is handed out anew for each step
 WRITES_WAITING = 8  # blocks on their way to disk
 
 Arrays = dict[str, np.ndarray]
@@ -138,7 +139,7 @@ def extract_all(
 def plan_cutting(config: Config, device: str) -> Cutting:
     """Clips of the settings, in batches that hold whole clips of the shared flow."""
     length, spacing = config.flow.model.clip_length, config.frames.spacing
-    size = _chunk(config, device)
+    size = _size(config, device)
     if shared := _shares_flow(config):
         whole = (length - 1) * spacing
         size = -(-size // whole) * whole
@@ -253,6 +254,13 @@ class _Desk:
 
 
 def _chunk(config: Config, device: str) -> int:
+    """Frames that pass through the networks at a time."""
+    size = _size(config, device)
+    return min(ON_CPU, size) if device == "cpu" else size
+
+
+def _size(config: Config, device: str) -> int:
+    """Frames per batch."""
     return config.features.batch_size * (ON_GPU if device.startswith("cuda") else 1)
 
 

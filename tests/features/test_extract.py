@@ -21,7 +21,13 @@ from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.features.batches import BATCHES_AHEAD
-from pixelethogram.features.extract import Order, build_engine, extract_all, extract_to_file
+from pixelethogram.features.extract import (
+    Order,
+    build_engine,
+    extract_all,
+    extract_to_file,
+    plan_cutting,
+)
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.frames.augment import to_float
@@ -81,6 +87,13 @@ def source(array_source: Callable[..., Any]) -> Any:
 
 def decoder_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "decoder"]
+
+
+@pytest.mark.parametrize(("wanted", "at_a_time"), [(1, 1), (4, 4), (16, 4)])
+def test_a_cpu_takes_few_frames_at_a_time(wanted: int, at_a_time: int, model: nn.Module) -> None:
+    config = settings(f"features.batch_size={wanted}")
+    engine = build_engine(model, config, device="cpu", exact=False, progress=SilentProgress())
+    assert (engine.chunk, plan_cutting(config, "cpu").size) == (at_a_time, wanted)
 
 
 class TestResult:
