@@ -174,12 +174,11 @@ class TestAgain:
         assert (result.status, result.share[name]) == ("done", 0)
 
     def test_results_in_another_number_format_are_not_taken_for_exact_ones(
-        self, models: PipelineModels, done: Path, monkeypatch: pytest.MonkeyPatch
+        self, models: PipelineModels, done: Path
     ) -> None:
-        def choose(wanted: str, device: str) -> str:
-            return "bf16" if wanted == "auto" else wanted
-
-        monkeypatch.setattr("pixelethogram.inference.choose_inference_precision", choose)
+        features = models.config.features.model_copy(update={"precision": "bf16"})
+        config = models.config.model_copy(update={"features": features})
+        models = dataclasses.replace(models, config=config)
         (rough,) = predict_videos(models, [done], None, overwrite=True)
         (result,) = predict_videos(models, [done], None, exact=True)
         assert (rough.status, result.status) == ("done", "failed")

@@ -175,9 +175,9 @@ class _Desk:
 
     def take(self, event: Event) -> Generator[Extracted, None, None]:
         """Let the device begin with a batch, then see to what came before it."""
-        is_batch = isinstance(event, Batch)
-        self._waiting.append((event, self._engine.start(event) if is_batch else None))
-        if is_batch:
+        started = self._engine.start(event) if isinstance(event, Batch) else None
+        self._waiting.append((event, started))
+        if started is not None:
             yield from self._see_to(len(self._waiting) - 1)
 
     def finish(self) -> Generator[Extracted, None, None]:
