@@ -7,6 +7,7 @@ Exit codes: 0 ok, 1 bug, 2 wrong arguments, 3 input data, 4 not enough resources
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from pixelethogram.commands import (
 from pixelethogram.errors import PixelethogramError, explain_shortage
 
 CANCELLED = 130
+LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")  # of torch on Linux: large maps cost fewer page faults
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": projects.demo,
     "doctor": projects.doctor,
@@ -80,6 +82,7 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run a command; our own errors become one message and an exit code."""
+    os.environ.setdefault(*LARGE_PAGES)
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
     try:
         app(standalone_mode=True)

@@ -280,7 +280,8 @@ class FeaturesConfig(Settings):
     precision: Precision = "auto"
     """Number format of extraction: auto: fp16 on CUDA, bf16 on CPUs built for it, else fp32."""
     batch_size: int = Field(16, ge=1)
-    """Frames per step of extraction; eight times as many on a GPU. Halved while memory is short."""
+    """Frames per batch of extraction; eight times as many on a GPU, and no more than four at a time
+    on a CPU. Halved while memory is short."""
 
 
 class SequenceConfig(Settings):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,14 +17,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from pixelethogram.atomic import write_bytes
 from pixelethogram.cached_features import describe_mismatch
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
-from pixelethogram.ethogram.ethogram import Ethogram, write_csv, write_probabilities_csv
-from pixelethogram.ethogram.plots import plot_raster
+from pixelethogram.ethogram.ethogram import Ethogram
 from pixelethogram.features.extract import Order, build_engine, extract_all
 from pixelethogram.features.extracted import Extracted, Format
 from pixelethogram.features.keypoints import PRECISION as KEYPOINTS_PRECISION
@@ -43,13 +39,23 @@ from pixelethogram.frames.source import (
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
+from pixelethogram.predicted_files import (
+    Answer,
+    Maker,
+    Target,
+    heed_facts,
+    read_result,
+    refuse_same_names,
+    write_result,
+)
 from pixelethogram.progress import Progress, SilentProgress
 from pixelethogram.runs import Run, find_runs
-from pixelethogram.sequence.heads import choose_head
+from pixelethogram.sequence.heads import choose_head, choose_rater, describe_rater
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import load_sequence
 from pixelethogram.store import ArrayReader
 from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
+from pixelethogram.training.device import choose_inference_precision
 from pixelethogram.unlike_training import (
     TrainingVideos,
     measure_video,
@@ -75,6 +81,10 @@ class PipelineModels:
     device: str
     training_videos: TrainingVideos | None = None
     """What they learned from; None in runs that did not keep it."""
+    raters: tuple[str, ...] = ()
+    """With a head each; empty where one head answers for all of them."""
+    rater: str | None = None
+    """Whose head answers."""
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -82,39 +92,8 @@ class PipelineModels:
         return self.decision.behaviors
 
 
-@dataclasses.dataclass(frozen=True)
-class _Target:
-    """A recording to predict, and where its results go."""
-
-    source: Path
-    folder: Path
-    sha256: str
-    facts: Facts | None
-
-    @property
-    def stamp(self) -> Path:
-        """Written last; says that all is there."""
-        return self.folder / f"{self.source.name}.json"
-
-    @property
-    def spool(self) -> Path:
-        """Features on their way to the sequence model, so that memory stays flat."""
-        return self.folder / f".{self.source.name}.json.features.h5"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    """What the models say about a recording."""
-
-    ethogram: Ethogram
-    probabilities: np.ndarray
-    """(T, K)."""
-    unlike_training: list[str]
-    """What makes it unlike the videos that the models learned from."""
-
-
 def load_models(
-    run_or_project: Path, device: str, thresholds: Sequence[str] = ()
+    run_or_project: Path, device: str, thresholds: Sequence[str] = (), rater: str | None = None
 ) -> PipelineModels:
     """Networks and decision rule of a sequence run, or of the newest one of a project.
 
@@ -122,19 +101,24 @@ def load_models(
         run_or_project: Folder of either.
         device: cpu, cuda or mps.
         thresholds: Such as groom=0.3, in place of the run's.
+        rater: Whose head answers; None: the first one's, where raters have heads.
     """
     run = find_sequence_run(run_or_project)
     features_run = run.parent("features")
     features = load_features(features_run, load_flow_of(features_run)).to(device)
     decision = load_decision(run, parse_overrides(thresholds, run.behaviors))
+    sequence = load_sequence(run)
+    rater = choose_rater(sequence.raters, rater)
     return PipelineModels(
         run,
         features_run.config,
         features,
-        choose_head(load_sequence(run), None).to(device),
+        choose_head(sequence, rater).to(device),
         decision,
         device,
         read_training_videos(run.folder),
+        sequence.raters,
+        rater,
     )
 
 
@@ -158,6 +142,15 @@ def find_sequence_run(path: Path) -> Run:
             do=f'train first: pixelethogram train all "{path}"',
         )
     return found[-1]
+
+
+def find_maker(models: PipelineModels, *, exact: bool) -> Maker:
+    """How these models will make ethograms."""
+    precision = KEYPOINTS_PRECISION
+    if not isinstance(models.features, Keypoints):
+        wanted = "fp32" if exact else models.config.features.precision
+        precision = choose_inference_precision(wanted, models.device)
+    return Maker(models.run.id, models.decision, exact, precision, models.rater)
 
 
 def predict_videos(
@@ -189,23 +182,28 @@ def predict_videos(
         One result per recording of the part, failed ones included.
     """
     progress = progress or SilentProgress()
-    if changes := describe_changes(models.run, models.decision):
-        progress.message(changes)
+    for line in (
+        describe_changes(models.run, models.decision),
+        describe_rater(models.raters, models.rater),
+    ):
+        if line:
+            progress.message(line)
+    maker = find_maker(models, exact=exact)
     recordings = find_recordings(sources)
     if output:
-        _refuse_same_names(recordings)
+        refuse_same_names(recordings)
     recordings = take_shard(recordings, shard)
     tally = Tally([source for source, _ in recordings], progress, tell)
     targets = []
     for source, relative in recordings:
         folder = (output / relative) if output else (source.parent / OUTPUT_FOLDER)
-        known = _look_at(source, folder, models, overwrite, facts)
+        known = _look_at(source, folder, models, maker, overwrite, facts)
         if isinstance(known, VideoResult):
             tally.add(known)
         else:
             targets.append(known)
     try:
-        for result in _predict_targets(targets, models, exact, progress):
+        for result in _predict_targets(targets, models, maker, progress):
             tally.add(result)
     finally:
         for target in targets:
@@ -214,24 +212,24 @@ def predict_videos(
 
 
 def _predict_targets(
-    targets: Sequence[_Target], models: PipelineModels, exact: bool, progress: Progress
+    targets: Sequence[Target], models: PipelineModels, maker: Maker, progress: Progress
 ) -> Iterator[VideoResult]:
     """Features of all recordings one after the other; an ethogram when one is through."""
     started = time.monotonic()
-    with contextlib.closing(_extract(targets, models, exact, progress)) as extracted:
+    with contextlib.closing(_extract(targets, models, maker.exact, progress)) as extracted:
         for target, found in zip(targets, extracted, strict=True):
             try:
                 found.check()
                 answer = _predict_features(models, target.spool, found.format)
                 seconds, started = time.monotonic() - started, time.monotonic()
-                yield _write_result(target, models, answer, seconds)
+                yield write_result(target, maker, answer, seconds)
             except (InputError, UsageError) as error:
                 logger.info("%s failed: %s", target.source, error)
                 yield VideoResult(target.source, "failed", error=str(error))
 
 
 def _extract(
-    targets: Sequence[_Target], models: PipelineModels, exact: bool, progress: Progress
+    targets: Sequence[Target], models: PipelineModels, exact: bool, progress: Progress
 ) -> Generator[Extracted, None, None]:
     """Features into the file of each target: of keypoints, or of pixels in batches across them."""
     config = models.config
@@ -254,21 +252,21 @@ def _extract(
 
 
 def _warn_of_precision(
-    targets: Sequence[_Target], models: PipelineModels, precision: str, progress: Progress
+    targets: Sequence[Target], models: PipelineModels, precision: str, progress: Progress
 ) -> None:
     if targets and (warning := describe_mismatch([precision], models.run)):
         progress.message(warning)
 
 
-def _read_pose(target: _Target) -> Pose:
-    return read_one_pose(target.source, target.facts or Facts())
+def _read_pose(target: Target) -> Pose:
+    return read_one_pose(target.source, target.facts)
 
 
-def _open(target: _Target, config: Config) -> FrameSource:
+def _open(target: Target, config: Config) -> FrameSource:
     return open_frames(target.source, settings=config.frames, facts=target.facts)
 
 
-def _predict_features(models: PipelineModels, path: Path, format: Format) -> _Answer:
+def _predict_features(models: PipelineModels, path: Path, format: Format) -> Answer:
     """What the features in a file say; it is deleted."""
     with ArrayReader(path) as features:
         unusual = _find_unusual(models, features, format)
@@ -281,47 +279,25 @@ def _predict_features(models: PipelineModels, path: Path, format: Format) -> _An
     path.unlink()
     present = models.decision.apply(probabilities)
     ethogram = Ethogram(present.astype(np.int8), models.behaviors, format.fps)
-    return _Answer(ethogram, models.decision.calibrate(probabilities), unusual)
+    return Answer(ethogram, models.decision.calibrate(probabilities), unusual)
 
 
 def _look_at(
-    source: Path, folder: Path, models: PipelineModels, overwrite: bool, facts: Facts | None
-) -> _Target | VideoResult:
+    source: Path,
+    folder: Path,
+    models: PipelineModels,
+    maker: Maker,
+    overwrite: bool,
+    facts: Facts | None,
+) -> Target | VideoResult:
     """What is to be done; or the result, where it is done, or cannot be."""
     try:
         _refuse_undrawn(source, models.config)
-        target = _Target(source, folder, hash_recording(source), facts)
-        done = None if overwrite else _read_stamp(target.stamp, target.sha256, models, source)
+        target = Target(source, folder, hash_recording(source), heed_facts(source, facts))
+        done = None if overwrite else read_result(target, maker)
     except (InputError, UsageError) as error:
         return VideoResult(source, "failed", error=str(error))
     return done or target
-
-
-def _write_result(
-    target: _Target,
-    models: PipelineModels,
-    answer: _Answer,
-    seconds: float,
-) -> VideoResult:
-    ethogram = answer.ethogram
-    source, num_frames = target.source, len(ethogram.values)
-    ethogram_csv = _write_outputs(answer, models, target.folder, source.name)
-    share = dict(zip(models.behaviors, ethogram.values.mean(axis=0).tolist(), strict=True))
-    record = {
-        "recording": source.name,
-        "sha256": target.sha256,
-        "run": models.run.id,
-        "num_frames": num_frames,
-        "fps": ethogram.fps,
-        "seconds": round(seconds, 3),
-        "share": share,
-        "unlike_training": answer.unlike_training,
-        **models.decision.to_dict(),
-    }
-    write_bytes(target.stamp, json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return VideoResult(
-        source, "done", num_frames, seconds, ethogram_csv, share, answer.unlike_training
-    )
 
 
 def _refuse_undrawn(source: Path, config: Config) -> None:
@@ -335,57 +311,8 @@ def _refuse_undrawn(source: Path, config: Config) -> None:
         )
 
 
-def _write_outputs(answer: _Answer, models: PipelineModels, folder: Path, name: str) -> Path:
-    ethogram, probabilities = answer.ethogram, answer.probabilities
-    write_probabilities_csv(probabilities, models.behaviors, folder / f"{name}.probabilities.csv")
-    write_bouts_csv(find_bouts(ethogram), ethogram.fps, folder / f"{name}.bouts.csv")
-    plot_raster(
-        None, ethogram, probabilities, models.decision.thresholds, folder / f"{name}.ethogram.png"
-    )
-    write_csv(ethogram, folder / f"{name}.ethogram.csv")
-    return folder / f"{name}.ethogram.csv"
-
-
-def _read_stamp(
-    stamp: Path, sha256: str, models: PipelineModels, source: Path
-) -> VideoResult | None:
-    """What an earlier call made of the same recording with the same run; None if it is to do."""
-    if not stamp.is_file():
-        return None
-    record = json.loads(stamp.read_text("utf-8"))
-    thresholds = models.decision.to_dict()["thresholds"]
-    if record["run"] != models.run.id or record["thresholds"] != thresholds:
-        other = "with other thresholds"
-        if record["run"] != models.run.id:
-            other = f"by another run, {record['run']}"
-        raise InputError(
-            f"{source.name} was predicted {other}",
-            where=stamp,
-            do="add --overwrite to replace it, or choose another folder with --out",
-        )
-    ethogram_csv = stamp.with_name(f"{source.name}.ethogram.csv")
-    if record["sha256"] != sha256 or not ethogram_csv.is_file():
-        return None
-    unusual = record.get("unlike_training", [])
-    return VideoResult(
-        source, "skipped", record["num_frames"], 0.0, ethogram_csv, record["share"], unusual
-    )
-
-
 def _find_unusual(models: PipelineModels, features: ArrayReader, format: Format) -> list[str]:
     if models.training_videos is None:
         return []
     video = measure_video(features, read_colors(features), **dataclasses.asdict(format))
     return models.training_videos.compare(video)
-
-
-def _refuse_same_names(recordings: Sequence[tuple[Path, Path]]) -> None:
-    seen: dict[tuple[Path, str], Path] = {}
-    for path, relative in recordings:
-        other = seen.setdefault((relative, path.name), path)
-        if other != path:
-            raise InputError(
-                f"two recordings are called {path.name}, their results would overwrite each other",
-                where=f"{other} and {path}",
-                do="give the folder that holds both, or leave --out away",
-            )

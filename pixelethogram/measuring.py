@@ -1,6 +1,7 @@
 """How fast a machine is: seconds of a piece of work, matrix products, and the layers of a network.
 
-The fastest of several repeats counts: whatever else a machine does makes work slower, never faster.
+Of one piece of work the fastest of several repeats counts: whatever else a machine does makes work
+slower, never faster. Pieces that are to be compared take turns, and the median of ratios counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import dataclasses
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +54,25 @@ def best_seconds(
     return best
 
 
+def take_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each piece of work gives, round by round; whatever disturbs a round hits all of them."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(work())
+    return found
+
+
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median of the ratios of what two pieces of work gave in the same rounds.
+
+    Example:
+        >>> median_ratio([2.0, 9.0, 4.0], [1.0, 3.0, 2.0])
+        2.0
+    """
+    return median(one / other for one, other in zip(above, below, strict=True))
+
+
 def measure_matrix_product(device: str, kind: torch.dtype) -> float:
     """Floating point operations per second of a large matrix product."""
     size = MATRIX_SIZE[device.partition(":")[0]]
@@ -84,14 +105,13 @@ class Layer:
             outputs *= (size + 2 * border - kernel) // step + 1
         return 2 * outputs * weight.numel()
 
-    def measure(self, device: str, budget: float) -> float:
-        """Seconds of this layer alone, in the layout and format of its weights."""
+    def measure(self, device: str) -> float:
+        """Seconds of this layer alone, in the layout and format of its weights, once it is warm."""
         weight: Tensor = self.module.weight  # type: ignore[assignment]
-        images = torch.randn(self.shape, device=device).to(
-            weight.dtype, memory_format=CHANNELS_LAST[len(self.shape)]
-        )
+        item = torch.randn(1, *self.shape[1:], device=device).to(weight.dtype)
+        images = item.expand(self.shape).contiguous(memory_format=CHANNELS_LAST[len(self.shape)])
         with torch.inference_mode():
-            return best_seconds(lambda: self.module(images), device, budget=budget)
+            return best_seconds(lambda: self.module(images), device, budget=0, least=1)
 
 
 @contextlib.contextmanager

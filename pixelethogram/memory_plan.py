@@ -150,7 +150,7 @@ def plan_memory(training: Training, device: str) -> MemoryPlan | None:
     with (
         contextlib.suppress(*UNKNOWABLE),
         FakeTensorMode(),
-        torch.device("cuda" if device == "cuda" else "cpu"),
+        torch.device("cuda" if device.startswith("cuda") else "cpu"),
     ):
         for step in build_steps(training, crop):
             constant, per_item = _measure_activations(step, settings.batch_size)
@@ -228,7 +228,7 @@ def describe_plan(
     )
     if memory is None:
         return [line]
-    place = "the GPU" if device == "cuda" else "this machine"
+    place = "the GPU" if device.startswith("cuda") else "this machine"
     line += f"; {place} has {_gigabytes(memory.total)}, {_gigabytes(memory.free)} free"
     if plan.total <= memory.free:
         return [line]

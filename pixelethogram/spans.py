@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,7 +28,27 @@ def read_labelled(
             do=f'import them: pixelethogram import "{project.folder}" LABELS.csv',
         )
     videos = [project.video(name) for name in ethograms]
+    refuse_empty_parts(project, ethograms)
     return videos, [value.values for value in ethograms.values()], _to_spans(project, videos)
+
+
+def refuse_empty_parts(project: Project, labelled: Iterable[str]) -> None:
+    """There must be something to learn from, and something to choose weights and thresholds by.
+
+    Raises:
+        InputError: No labelled video has a stretch in `train`, or none in `val`.
+    """
+    names, splits = set(labelled), project.splits
+    for part in ("train", "val"):
+        if not any(each.video in names for each in splits.get(part, [])):
+            raise InputError(
+                f"no labelled video is in the part {part}",
+                where=project.folder / "project.yaml",
+                why="all labelled videos have another part: somebody edited `splits`, or gave it "
+                "to import --part",
+                do=f"give {part} a stretch of a labelled video there, or delete `splits`: the next "
+                "training solves it anew",
+            )
 
 
 def flow_spans(project: Project, videos: Sequence[Video]) -> tuple[list[Span], list[Span]]:
@@ -40,7 +60,7 @@ def flow_spans(project: Project, videos: Sequence[Video]) -> tuple[list[Span], l
     if spans.get("val"):
         labelled = {video for found in spans.values() for video, *_ in found}
         free = [(n, 0, v.num_frames) for n, v in enumerate(videos) if n not in labelled]
-        return spans["train"] + free, spans["val"]
+        return spans.get("train", []) + free, spans["val"]
     cuts = [max(1, round(video.num_frames * (1 - UNLABELLED_VAL))) for video in videos]
     train = [(n, 0, cut) for n, cut in enumerate(cuts)]
     val = [

@@ -560,13 +560,91 @@ def test_predicting_the_videos_of_a_project_again_overwrites_what_is_done(
     assert asked == [(False, []), (True, ["left=0.5"])]
 
 
-def test_another_folder_for_the_videos_of_a_project_is_refused(
-    run: Callable[..., Result], trained: SimpleNamespace, tmp_path: Path
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--out", "out"), ("--exact",), ("--json-lines",), ("--shard", "1/2"), ("--fps", "30")),
+        *(("--size", "10x10"), ("--rater", "anna"), ("--no-summary",)),
+    ],
+)
+def test_what_only_new_videos_can_have_is_refused_for_those_of_a_project(
+    run: Callable[..., Result], trained: SimpleNamespace, words: tuple[str, ...]
 ) -> None:
-    result = run("predict", trained.folder, "--out", tmp_path / "out")
+    result = run("predict", trained.folder, *words)
     assert result.code == 2
-    assert "are for videos from outside the project" in result.err
+    assert f"{words[0]}: only for videos from outside the project" in result.err
     assert trained.asked == []
+
+
+def test_all_devices_for_the_videos_of_a_project_is_refused_with_the_reason(
+    run: Callable[..., Result], trained: SimpleNamespace
+) -> None:
+    result = run("predict", trained.folder, "--device", "all")
+    assert result.code == 2
+    assert "shares videos from outside the project among the GPUs" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--threshold", "foo=2"), "names no behavior"),
+        (("--rater", "carl"), "choose one of anna, ben"),
+        (("--size", "10"), "is no size"),
+    ],
+)
+def test_what_is_wrong_with_all_devices_is_said_once_before_any_is_started(
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    from pixelethogram import inference, parallel_prediction
+
+    sequence = SimpleNamespace(behaviors=("lick",), results={"raters": ["anna", "ben"]})
+    monkeypatch.setattr(inference, "find_sequence_run", lambda _: sequence)
+    monkeypatch.setattr(parallel_prediction, "predict_on_devices", None)  # would fail otherwise
+    result = run("predict", tmp_path, tmp_path, "--device", "all", *words)
+    assert (result.code, message in result.err) == (2, True), result.err
+
+
+def test_all_devices_are_told_everything(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pixelethogram import inference, parallel_prediction
+
+    told: list[Any] = []
+
+    def predict_on_devices(*_: Any, options: list[str], **__: Any) -> list[Any]:
+        told.append(options)
+        return []
+
+    sequence = SimpleNamespace(
+        id="7", folder=tmp_path, behaviors=("lick",), results={"raters": ["anna", "ben"]}
+    )
+    monkeypatch.setattr(inference, "find_sequence_run", lambda _: sequence)
+    monkeypatch.setattr(parallel_prediction, "predict_on_devices", predict_on_devices)
+    words = ["--overwrite", "--exact", "--threshold", "lick=0.2", "--fps", "30.0"]
+    words += ["--size", "8x9", "--rater", "ben"]
+    assert run("predict", tmp_path, tmp_path, "--device", "all", *words).code == 0
+    assert told == [words]
+
+
+@pytest.mark.parametrize("words", [("--video", "a"), ("--rater", "a"), ("--size", "8x8")])
+def test_options_of_one_file_are_refused_for_a_challenge(
+    run: Callable[..., Result], project: Project, words: tuple[str, str]
+) -> None:
+    result = run("import", project.folder, "train.npy", "--from", "calms21", *words)
+    assert result.code == 2
+    assert f"{words[0]} cannot be used with --from calms21" in result.err
+
+
+@pytest.mark.parametrize("words", [("--task", "1"), ("--part", "train")])
+def test_options_of_a_challenge_are_refused_for_other_files(
+    run: Callable[..., Result], project: Project, words: tuple[str, str]
+) -> None:
+    result = run("import", project.folder, "a.csv", *words)
+    assert (result.code, "can only be used with --from calms21" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("skipped", 0), ("failed", 5)])
@@ -585,7 +663,7 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
         VideoResult(tmp_path / "b.mp4", status, error="broken"),
     ]
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
-    monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
+    monkeypatch.setattr(inference, "load_models", lambda *_: models)
     monkeypatch.setattr(inference, "predict_videos", lambda *_, **__: results)
     result = run("predict", tmp_path, tmp_path, "--out", tmp_path / "out", "--json")
     assert result.code == code
@@ -676,7 +754,7 @@ def test_new_videos_give_a_line_of_json_each_and_a_part_has_a_summary_of_its_own
         return results
 
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
-    monkeypatch.setattr(inference, "load_models", lambda run, device, thresholds: models)
+    monkeypatch.setattr(inference, "load_models", lambda *_: models)
     monkeypatch.setattr(inference, "predict_videos", predict_videos)
     options = ("--out", tmp_path / "out", "--json-lines", "--shard", "2/3", "--exact")
     result = run("predict", tmp_path, tmp_path, *options)
@@ -699,20 +777,25 @@ def test_the_benchmark_leaves_a_table_and_json(
 ) -> None:
     from pixelethogram import benchmark
 
-    row = {"case": "fast 64x96 stride 1 fp32", "end_to_end": 12.5, "stride": 1}
+    row = {"case": "fast 96x64 stride 1 fp32", "end_to_end": 12.5, "stride": 1}
     found = {"machine": {"device": "cpu: test"}, "cases": [row], "ratios": {}}
     asked: list[Any] = []
+    kept: list[Any] = []
 
-    def run_cases(cases: Any, **named: Any) -> Any:
+    def run_cases(cases: Any, keep: Callable[[Any], None], **named: Any) -> Any:
         asked.append([case.name for case in cases])
+        keep({**found, "cases": []})
+        keep({**found, "ratios": {"first": 1}})
+        kept.append((json.loads(files[1].read_text()), files[3].read_text().splitlines()[1]))
         return found
 
     monkeypatch.setattr(benchmark, "run_cases", run_cases)
-    files = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
-    options = ("--quick", "--size", "64x96", "--precision", "fp32", "--device", "cpu")
+    files: tuple[Any, ...] = ("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    options = ("--quick", "--size", "96x64", "--precision", "fp32", "--device", "cpu")
     result = run("benchmark", *options, *files)
     assert result.code == 0, result.err
-    assert asked == [["fast 64x96 stride 1 fp32", "fast 64x96 stride 10 fp32"]]
+    assert asked == [["fast 96x64 stride 1 fp32", "fast 96x64 stride 10 fp32"]]
+    assert kept == [({**found, "ratios": {"first": 1}}, "fast 96x64 stride 1 fp32,12.5,1")]
     assert "12.500" in result.out
     assert json.loads((tmp_path / "a.json").read_text()) == found
     assert (tmp_path / "a.csv").read_text().splitlines()[0] == "case,end_to_end,stride"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelethogram.errors import InputError
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import read_csv
 from pixelethogram.inference import (
     PipelineModels,
@@ -172,6 +173,21 @@ class TestAgain:
         (result,) = predict_videos(other, [done], None, overwrite=True)
         assert (result.status, result.share[name]) == ("done", 0)
 
+    def test_results_in_another_number_format_are_not_taken_for_exact_ones(
+        self, models: PipelineModels, done: Path
+    ) -> None:
+        features = models.config.features.model_copy(update={"precision": "bf16"})
+        config = models.config.model_copy(update={"features": features})
+        models = dataclasses.replace(models, config=config)
+        (rough,) = predict_videos(models, [done], None, overwrite=True)
+        (result,) = predict_videos(models, [done], None, exact=True)
+        assert (rough.status, result.status) == ("done", "failed")
+        assert "without --exact, in bf16" in result.error
+        (result,) = predict_videos(models, [done], None, exact=True, overwrite=True)
+        assert result.status == "done"
+        assert statuses(predict_videos(models, [done], None, exact=True)) == ["skipped"]
+        assert statuses(predict_videos(models, [done], None)) == ["failed"]
+
     def test_results_of_another_run_are_not_mixed_or_replaced_unasked(
         self, models: PipelineModels, done: Path, project_copy: Project
     ) -> None:
@@ -288,3 +304,24 @@ class TestRuns:
         write_yaml(path, results)
         (result,) = predict_videos(load_models(project_copy.folder, "cpu"), [recording], tmp_path)
         assert np.array(list(result.share.values())).tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+class TestRaters:
+    def test_one_is_chosen_by_name_and_it_is_said_who_answers(
+        self, models: PipelineModels, recording: Path, tmp_path: Path
+    ) -> None:
+        lines: list[str] = []
+
+        class Listen(SilentProgress):
+            def message(self, text: str) -> None:
+                lines.append(text)
+
+        heads = dataclasses.replace(models, raters=("anna", "ben"), rater="ben")
+        predict_videos(heads, [recording], tmp_path, progress=Listen())
+        assert lines[0] == "videos are scored as ben would; --rater takes another: anna"
+        (result,) = predict_videos(dataclasses.replace(heads, rater="anna"), [recording], tmp_path)
+        assert (result.status, "as rater ben" in result.error) == ("failed", True)
+
+    def test_a_model_without_raters_knows_nobody(self, trained_project: Project) -> None:
+        with pytest.raises(UsageError, match="anna"):
+            load_models(trained_project.folder, "cpu", (), "anna")

@@ -12,7 +12,9 @@ from pixelethogram.measuring import (
     Layer,
     best_seconds,
     measure_matrix_product,
+    median_ratio,
     peak_memory,
+    take_turns,
     watch_layers,
     watch_parts,
 )
@@ -30,7 +32,7 @@ def test_operations_are_those_that_torch_counts(module: nn.Module, shape: tuple[
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.zeros(shape))
     assert Layer(module, shape).operations == counter.get_total_flops()
-    assert Layer(module, shape).measure("cpu", 0) > 0
+    assert Layer(module, shape).measure("cpu") > 0
 
 
 def test_the_fastest_repeat_counts_and_the_first_call_does_not(
@@ -40,6 +42,20 @@ def test_the_fastest_repeat_counts_and_the_first_call_does_not(
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: next(clock))
     assert best_seconds(lambda: calls.append(1), "cpu", budget=6) == 2.0
     assert len(calls) == 4
+
+
+def test_pieces_of_work_take_turns_and_a_slow_round_does_not_change_their_ratio() -> None:
+    speed = iter([1.0, 1.0, 0.1, 0.1, 1.0, 1.0])
+    order: list[str] = []
+
+    def work(name: str, rate: float) -> float:
+        order.append(name)
+        return rate * next(speed)
+
+    found = take_turns({"a": lambda: work("a", 6.0), "b": lambda: work("b", 2.0)}, 3)
+    assert order == ["a", "b"] * 3
+    assert found == {"a": [6.0, pytest.approx(0.6), 6.0], "b": [2.0, pytest.approx(0.2), 2.0]}
+    assert median_ratio(found["a"], found["b"]) == pytest.approx(3.0)
 
 
 def test_layers_are_seen_with_their_shapes_and_only_in_the_block() -> None:

@@ -256,9 +256,10 @@ class TestWords:
         assert smaller.total <= memory.free < dataclasses.replace(smaller, batch_size=12).total
         assert len(describe_plan(smaller, self.config, memory, "cpu")) == 1
 
-    def test_half_precision_may_need_less(self) -> None:
+    @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+    def test_half_precision_may_need_less(self, device: str) -> None:
         half = dataclasses.replace(self.plan, at_most=True)
-        line, warning = describe_plan(half, self.config, Memory(4 * GIGA, 2 * GIGA), "cuda")
+        line, warning = describe_plan(half, self.config, Memory(4 * GIGA, 2 * GIGA), device)
         assert "needs at most 5.2 GB" in line
         assert "the GPU has 4.0 GB, 2.0 GB free" in line
         assert warning.startswith("warning: that may not fit")
@@ -354,3 +355,19 @@ def test_a_gpu_allocates_what_was_planned(stage: Stage) -> None:
             optimizer.step()
             optimizer.zero_grad()
     assert torch.cuda.max_memory_allocated() - before == pytest.approx(planned, rel=0.3)
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cuda:1", "cuda"), ("cuda", "cuda"), ("mps", "cpu")])
+def test_the_plan_is_made_on_the_kind_of_device_that_trains(
+    device: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def build_steps(*_: Any) -> list[Any]:
+        seen.append(torch.empty(1).device.type)
+        return []
+
+    monkeypatch.setattr("pixelethogram.memory_plan.build_steps", build_steps)
+    training = Training("flow", load_config("fast", {}, []), ("a",), False)
+    assert plan_memory(training, device) is None
+    assert seen == [kind]

@@ -596,3 +596,40 @@ class TestSplit:
         write_yaml(project_copy.folder / "project.yaml", record)
         with pytest.raises(InputError, match="toy 2 has labels but no part"):
             split_project(make_job(Project(project_copy.folder)))
+
+    def give_all(self, project: Project, part: str, stop: int = 60) -> Project:
+        record = {**project.record, "splits": {part: {f"toy {n}": [[0, stop]] for n in range(3)}}}
+        write_yaml(project.folder / "project.yaml", record)
+        return Project(project.folder)
+
+    def test_val_is_taken_from_train_where_only_train_was_named(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        project = self.give_all(project_copy, "train")
+        messages = Messages()
+        split_project(make_job(project, progress=messages))
+        splits = project.splits
+        assert splits["test"] == []
+        sizes = {part: sum(each.stop - each.start for each in splits[part]) for part in splits}
+        assert min(sizes["train"], sizes["val"]) > 0
+        assert 100 < sizes["train"] + sizes["val"] <= 180
+        assert [line for line in messages.said if "none of val" in line]
+        split_project(make_job(project))
+        assert project.splits == splits
+
+    def test_training_goes_on_with_a_val_that_was_taken_from_train(
+        self, project_copy: Project, make_job: MakeJob
+    ) -> None:
+        project = self.give_all(project_copy, "train")
+        run = train_all(make_job(project))
+        assert run.results["scores"]["val"]
+
+    @pytest.mark.parametrize(("part", "stop"), [("val", 60), ("test", 60), ("train", 50)])
+    def test_parts_that_leave_train_or_val_empty_are_refused_before_anything_is_trained(
+        self, project_copy: Project, make_job: MakeJob, part: str, stop: int
+    ) -> None:
+        project = self.give_all(project_copy, part, stop)
+        before = run_ids(project)
+        with pytest.raises(InputError, match="no labelled video is in the part"):
+            train_all(make_job(project))
+        assert run_ids(project) == before

@@ -43,8 +43,19 @@ def test_videos_of_a_part_are_numbered_as_they_are_listed(project: Project) -> N
 
 
 def test_a_scored_video_without_part_is_left_out(project: Project) -> None:
-    project.write_splits({"train": [Segment("c", 0, 12)]})
+    project.write_splits({"train": [Segment("c", 0, 6)], "val": [Segment("c", 6, 12)]})
     assert [video.name for video in read_labelled(project)[0]] == ["c"]
+
+
+@pytest.mark.parametrize(("part", "empty"), [("train", "val"), ("val", "train"), ("test", "train")])
+def test_parts_that_leave_nothing_to_learn_or_to_choose_by_are_refused(
+    project: Project, part: str, empty: str
+) -> None:
+    other = [Segment("b", 0, 11)]  # has no labels
+    project.write_splits({empty: other, part: [Segment("a", 0, 10), Segment("c", 0, 12)]})
+    with pytest.raises(InputError, match=f"no labelled video is in the part {empty}") as error:
+        read_labelled(project)
+    assert "project.yaml" in str(error.value) and "delete `splits`" in str(error.value)
 
 
 def test_without_labels_the_command_that_brings_them_is_named(project: Project) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from pixelethogram.commands.options import DeviceOption
-from pixelethogram.errors import UsageError
 
 PRESETS = ["fast", "medium", "slow"]
 
@@ -20,7 +19,7 @@ def benchmark(
         typer.Option("--preset", help="fast, medium or slow; none: all.", metavar="NAME"),
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(help="Height x width of frames.", metavar="HxW")
+        list[str] | None, typer.Option(help="Size of frames.", metavar="WIDTHxHEIGHT")
     ] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")
@@ -41,16 +40,18 @@ def benchmark(
     """Measure frames per second of every step, and how near that is to what the machine can do."""
     from pixelethogram import benchmark as inference
     from pixelethogram import training_benchmark
+    from pixelethogram.pose.readers.assembly import read_size
     from pixelethogram.terminal import build_console, build_progress, build_table
     from pixelethogram.training.device import choose_device
 
     console, place = build_console(), choose_device(device)
     chosen = presets or (["fast"] if quick else PRESETS)
-    sizes = [_parse_size(each) for each in size or ["256x256"]]
+    sizes = [read_size(each) for each in size or ["256x256"]]
     num_frames, budget = (min(frames, 60), min(seconds, 0.5)) if quick else (frames, seconds)
     if training:
+        width, height = sizes[0]
         found = training_benchmark.run_presets(
-            chosen, sizes[0], steps=4 if quick else 10, device=place
+            chosen, (height, width), steps=4 if quick else 10, device=place
         )
         columns = training_benchmark.COLUMNS
     else:
@@ -61,19 +62,14 @@ def benchmark(
             batch_size=batch,
             device=place,
             budget=budget,
+            rounds=3 if quick else 5,
             progress=build_progress(console),
+            keep=lambda found: _write(found, csv, json_file),
         )
         columns = inference.COLUMNS
     rows = [[row.get(name) for name in columns] for row in found["cases"]]
     console.print(build_table(found["machine"]["device"], list(columns.values()), rows))
     _write(found, csv, json_file)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if height.isdecimal() and width.isdecimal():
-        return int(height), int(width)
-    raise UsageError(f'"{text}" is not a size', do="write height x width like 256x256")
 
 
 def _write(found: dict[str, Any], csv: Path | None, json: Path | None) -> None:
@@ -84,7 +80,7 @@ def _write(found: dict[str, Any], csv: Path | None, json: Path | None) -> None:
 
     if json is not None:
         write_bytes(json, json_module.dumps(found, indent=1).encode())
-    if csv is not None:
+    if csv is not None and found["cases"]:
         text = io.StringIO()
         writer = csv_module.DictWriter(text, list(found["cases"][0]), lineterminator="\n")
         writer.writeheader()

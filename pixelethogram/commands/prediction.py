@@ -37,6 +37,13 @@ def predict(
         typer.Option(help="Another threshold, e.g. --threshold groom=0.3.", metavar="NAME=VALUE"),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Predict again what is done.")] = False,
+    rater: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose habits to follow, where the model learned several raters'; else the first.",
+            metavar="NAME",
+        ),
+    ] = None,
     fps: FpsOption = None,
     size: SizeOption = None,
     exact: ExactOption = False,
@@ -50,6 +57,9 @@ def predict(
             help="auto, cpu, cuda, cuda:1 or mps; all shares VIDEOS among the GPUs.", metavar="NAME"
         ),
     ] = "auto",
+    summary: Annotated[
+        bool, typer.Option(help="A table of all videos, summary.csv, in the folder of --out.")
+    ] = True,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="One JSON object per video on stdout, at once.")
     ] = False,
@@ -57,19 +67,46 @@ def predict(
 ) -> None:
     """Make the ethogram of every video; what is done is skipped, a broken video stops nothing."""
     if sources:
-        _predict_new(
-            Batch(run, sources, out, overwrite, exact, shard, device, threshold or [], fps, size),
-            json=json,
-            json_lines=json_lines,
+        asked = Batch(
+            run=run,
+            sources=sources,
+            out=out,
+            overwrite=overwrite,
+            exact=exact,
+            shard=shard,
+            device=device,
+            thresholds=threshold or [],
+            fps=fps,
+            size=size,
+            rater=rater,
+            summary=summary,
         )
+        _predict_new(asked, json=json, json_lines=json_lines)
         return
-    if out is not None or exact or json_lines or shard != "1/1":
+    strange: dict[str, object] = {
+        **{"--out": out, "--exact": exact or None, "--json-lines": json_lines or None},
+        **{"--shard": None if shard == "1/1" else shard, "--fps": fps, "--size": size},
+        **{"--rater": rater, "--no-summary": None if summary else True},
+    }
+    _refuse_strange(run, [name for name, given in strange.items() if given is not None], device)
+    _predict_again(open_job(run, None, None, device, json=json), threshold or [], overwrite, json)
+
+
+def _refuse_strange(run: Path, options: list[str], device: str) -> None:
+    """Stop where somebody asks for what only videos from outside the project can have."""
+    if options:
         raise UsageError(
-            "--out, --exact, --shard and --json-lines are for videos from outside the project",
+            f"{', '.join(options)}: only for videos from outside the project",
             do=f'pixelethogram predict "{run}" VIDEOS; features of the project: '
             f'pixelethogram extract "{run}" --overwrite --exact',
         )
-    _predict_again(open_job(run, None, None, device, json=json), threshold or [], overwrite, json)
+    if device == "all":
+        raise UsageError(
+            "--device all shares videos from outside the project among the GPUs",
+            why="the project's own are predicted from features that are there: seconds of work",
+            do=f'leave --device away, or name videos: pixelethogram predict "{run}" VIDEOS '
+            "--device all",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +123,16 @@ class Batch:
     thresholds: list[str]
     fps: float | None
     size: str | None
+    rater: str | None
+    summary: bool
 
     def to_options(self) -> list[str]:
         """What a process for a part of the videos is to be told, in words of the command line."""
         words = ["--overwrite"] * self.overwrite + ["--exact"] * self.exact
         words += [word for text in self.thresholds for word in ("--threshold", text)]
-        words += ["--fps", str(self.fps)] if self.fps else []
-        return words + (["--size", self.size] if self.size else [])
+        named = {"--fps": self.fps, "--size": self.size, "--rater": self.rater}
+        given = [(name, str(value)) for name, value in named.items() if value is not None]
+        return words + [word for pair in given for word in pair]
 
 
 def _predict_again(job: Job, thresholds: list[str], overwrite: bool, json: bool) -> None:
@@ -115,7 +155,7 @@ def _predict_new(batch: Batch, *, json: bool, json_lines: bool) -> None:
     console = build_console(json=json or json_lines)
     predict_all = _predict_on_all if batch.device == "all" else _predict_here
     run_id, behaviors, results = predict_all(batch, build_progress(console), tell)
-    if batch.out is not None:
+    if batch.out is not None and batch.summary:
         batch.out.mkdir(parents=True, exist_ok=True)
         part = "" if batch.shard == "1/1" else f".{batch.shard.replace('/', '-of-')}"
         write_summary(results, behaviors, batch.out / f"summary{part}.csv")
@@ -132,7 +172,9 @@ def _predict_here(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
     from pixelethogram.video_results import parse_shard
 
     shard = parse_shard(batch.shard)
-    models = inference.load_models(batch.run, choose_device(batch.device), batch.thresholds)
+    models = inference.load_models(
+        batch.run, choose_device(batch.device), batch.thresholds, batch.rater
+    )
     results = inference.predict_videos(
         models,
         batch.sources,
@@ -150,10 +192,15 @@ def _predict_here(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
 def _predict_on_all(batch: Batch, progress: Progress, tell: Tell) -> Outcome:
     from pixelethogram.inference import find_sequence_run
     from pixelethogram.parallel_prediction import predict_on_devices
+    from pixelethogram.sequence.heads import choose_rater
+    from pixelethogram.threshold_table import parse_overrides
     from pixelethogram.training.device import list_devices
     from pixelethogram.video_results import parse_shard
 
     run = find_sequence_run(batch.run)
+    parse_overrides(batch.thresholds, run.behaviors)  # what is wrong is said once, and here
+    choose_rater(run.results.get("raters", ()), batch.rater)
+    read_facts(batch.fps, batch.size)
     results = predict_on_devices(
         run.folder,
         batch.sources,

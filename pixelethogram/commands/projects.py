@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -133,13 +134,27 @@ def import_(
     ] = None,
 ) -> None:
     """Check files of labels, keypoints or a challenge, and take them into the project."""
-    if from_ is Source.calms21:
+    of_challenge = from_ is Source.calms21
+    _refuse_others(
+        of_challenge,
+        {"--video": video, "--rater": rater, "--size": size}
+        if of_challenge
+        else {"--task": task, "--part": part},
+    )
+    if of_challenge:
         _import_calms21(project, files, task, part, overwrite)
         return
     if video is not None and len(files) > 1:
         raise UsageError("--video is for one file", do="import the files one by one")
     for file in files:
         _import_one(project, file, video, rater, overwrite, size, trains=trains)
+
+
+def _refuse_others(of_challenge: bool, options: Mapping[str, object]) -> None:
+    """Stop where an option would be ignored."""
+    if given := [name for name, value in options.items() if value is not None]:
+        kind = "cannot be used with" if of_challenge else "can only be used with"
+        raise UsageError(f"{', '.join(given)} {kind} --from calms21", do="leave it away")
 
 
 def _import_one(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,6 +40,19 @@ class ScalingFlow(Protocol):
     std: Tensor
 
 
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """A batch that the device was given; it may still be computing."""
+
+    arrays: dict[str, Tensor]
+    """features (n, D) float16; logits (n, O) float32, and from networks of two streams those of
+    each, spatial_logits and flow_logits."""
+    sound: Tensor | None
+    """() bool: no value went beyond what fp16 holds; None in formats that hold all."""
+    before: Tensor | None
+    """The flow that the batch goes on with."""
+
+
 class Engine:
     """The networks of the features stage, prepared for one device and one number format.
 
@@ -46,8 +60,8 @@ class Engine:
         model: In eval mode on the device; it is not changed.
         clip_length: Frames per clip, L.
         shared: The flow network sees one clip per L - 1 frames; see `features.shared_flow`.
-        precision: fp32, bf16 or fp16. With fp16 the first batch is looked at, and bf16 takes over
-            when it has values beyond what fp16 holds.
+        precision: fp32, bf16 or fp16. With fp16 every batch is looked at, and bf16 takes over from
+            the first one on that has values beyond what fp16 holds.
         chunk: Frames that pass through the networks at a time; halved when memory is short.
         progress: Told what was changed.
     """
@@ -67,7 +81,6 @@ class Engine:
         self._model, self._length, self._shared = model, clip_length, shared
         self._device = next(model.parameters()).device
         self._progress = progress
-        self._checked = precision != "fp16"
         self._networks = self._prepare()
 
     @property
@@ -91,22 +104,39 @@ class Engine:
         self._networks.forget()
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
-        """Arrays of the frames of a batch, on the device.
+        """Arrays of the frames of a batch, as in `Started`."""
+        started = self.start(batch)
+        if not self.is_sound(started):
+            self.retreat(started)
+            started = self.start(batch)
+        return started.arrays
 
-        Returns:
-            features (n, D) float16; logits (n, O) float32, and from networks of two streams those
-            of each, spatial_logits and flow_logits.
-        """
+    def start(self, batch: Batch) -> Started:
+        """Give a batch to the device without waiting for it; `is_sound` waits."""
+        before = self._networks.bank
         features = self._compute(batch)
-        if not self._checked:
-            self._checked = True
-            if not features.isfinite().all():
-                self._progress.message("note: values too large for fp16; going on with bf16")
-                self.precision = "bf16"
-                self._networks = self._prepare()
-                features = self._compute(batch)
         with torch.inference_mode():
-            return {"features": features.half(), **self._model.named_logits(features)}
+            sound = self._find_sound(features) if self.precision == "fp16" else None
+            arrays = {"features": features.half(), **self._model.named_logits(features)}
+        return Started(arrays, sound, before)
+
+    def is_sound(self, started: Started) -> bool:
+        """Whether the number format was enough for a batch."""
+        return started.sound is None or bool(started.sound)
+
+    def retreat(self, started: Started) -> None:
+        """Go back to before a batch, in bf16 from now on; it and later ones are to do again."""
+        self._progress.message(
+            "note: values too large for fp16; going on with bf16, which rounds more (--exact: fp32)"
+        )
+        self.precision = "bf16"
+        self._networks = self._prepare()
+        self._networks.bank = None if started.before is None else started.before.bfloat16()
+
+    def _find_sound(self, features: Tensor) -> Tensor:
+        bank = self._networks.bank
+        sound = features.isfinite().all()
+        return sound if bank is None else sound & bank.isfinite().all()
 
     @torch.inference_mode()
     def _compute(self, batch: Batch) -> Tensor:
@@ -126,7 +156,7 @@ class Engine:
             try:
                 parts.append(work(start, stop))
             except RuntimeError as error:
-                if self.chunk == 1 or not _is_shortage(error):
+                if self.chunk == 1 or not is_shortage(error):
                     raise
                 self.chunk //= 2
                 self._progress.message(f"note: memory is short; {self.chunk} frames at a time now")
@@ -147,6 +177,7 @@ class _AnyNetwork:
     def __init__(self, model: FeaturesNetwork, length: int, kind: torch.dtype) -> None:
         self._model, self._length, self._kind = model, length, kind
         self.parts: dict[str, nn.Module] = {}
+        self.bank: Tensor | None = None
 
     def forget(self) -> None:
         """Nothing is carried from batch to batch."""
@@ -181,13 +212,14 @@ class _TwoStream:
         if isinstance(flow, ScalingFlow) and isinstance(generator, ScalingFlow):
             self._flow, self._flow_colors = flow.network, (generator.mean, generator.std)
         self._flat = not any(isinstance(module, nn.Conv3d) for module in flow.modules())
-        self._bank: Tensor | None = None
+        self.bank: Tensor | None = None
+        """Flow that the next batch goes on with."""
         spatial, motion = self._network.spatial.backbone, self._network.motion.backbone
         self.parts = {"flow": self._flow, "spatial": spatial, "flow stream": motion}
 
     def forget(self) -> None:
         """Let go of the flow that the next batch would go on with."""
-        self._bank = None
+        self.bank = None
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
         if isinstance(self._flow, PoseFlow):
@@ -225,7 +257,7 @@ class _TwoStream:
             clips = cut(frames, batch.clips[start:stop], self._length, flat=self._flat)
             return self._flow(clips)[0]
 
-        known = [] if self._bank is None else [self._bank]
+        known = [] if self.bank is None else [self.bank]
         new = [engine.in_chunks(find_flow, len(batch.clips))] if batch.clips else []
         bank = torch.cat([*known, *new])[torch.tensor(batch.bank, device=frames.device)]
         pairs = bank.permute(0, 2, 3, 4, 1).flatten(0, 1)  # (M (L - 1), h, w, 2)
@@ -236,7 +268,7 @@ class _TwoStream:
             return self._network.features_of_flow(flow)
 
         motion = engine.in_chunks(find_motion, len(batch.slices))
-        self._bank = bank
+        self.bank = bank
         return motion
 
 
@@ -275,8 +307,9 @@ def _upload(images: np.ndarray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _is_shortage(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error)
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that memory does not suffice, of the device or of the machine."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or NO_MEMORY in str(error)
 
 
 def _free(device: torch.device) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from pixelethogram.config import Config
 from pixelethogram.errors import InputError, UsageError
@@ -29,7 +28,7 @@ from pixelethogram.features.batches import (
     Part,
     iterate_batches,
 )
-from pixelethogram.features.engine import Engine
+from pixelethogram.features.engine import Engine, Started
 from pixelethogram.features.extracted import Extracted
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.pictures import OpenRecording
@@ -39,6 +38,7 @@ from pixelethogram.store import ArrayWriter
 from pixelethogram.training.device import choose_inference_precision
 
 ON_GPU = 8  # times the batch of a CPU
+ON_CPU = 4  # frames at a time; more leave the cache, and memory is handed out anew for each step
 WRITES_WAITING = 8  # blocks on their way to disk
 
 Arrays = dict[str, np.ndarray]
@@ -139,7 +139,7 @@ def extract_all(
 def plan_cutting(config: Config, device: str) -> Cutting:
     """Clips of the settings, in batches that hold whole clips of the shared flow."""
     length, spacing = config.flow.model.clip_length, config.frames.spacing
-    size = _chunk(config, device)
+    size = _size(config, device)
     if shared := _shares_flow(config):
         whole = (length - 1) * spacing
         size = -(-size // whole) * whole
@@ -158,7 +158,7 @@ class _Desk:
     ) -> None:
         self._engine, self._orders, self._progress = engine, orders, progress
         self._attributes = attributes
-        self._waiting: deque[tuple[Event, dict[str, Tensor]]] = deque()
+        self._waiting: deque[tuple[Event, Started | None]] = deque()
         self._promised: dict[int, int] = {}
         self._thread = ThreadPoolExecutor(1, "writer")
         self._writes: deque[Future[None]] = deque()
@@ -175,22 +175,40 @@ class _Desk:
 
     def take(self, event: Event) -> Generator[Extracted, None, None]:
         """Let the device begin with a batch, then see to what came before it."""
-        arrays = self._engine.run(event) if isinstance(event, Batch) else {}
-        if arrays:
-            yield from self.finish()
-        self._waiting.append((event, arrays))
+        started = self._engine.start(event) if isinstance(event, Batch) else None
+        self._waiting.append((event, started))
+        if started is not None:
+            yield from self._see_to(len(self._waiting) - 1)
 
     def finish(self) -> Generator[Extracted, None, None]:
         """See to everything that is waiting."""
-        while self._waiting:
-            event, arrays = self._waiting.popleft()
+        yield from self._see_to(len(self._waiting))
+
+    def _see_to(self, number: int) -> Generator[Extracted, None, None]:
+        for _ in range(number):
+            event, started = self._waiting[0]
             if isinstance(event, Opened):
                 self._promised[event.recording] = event.num_frames
             elif isinstance(event, Ended):
                 yield self._end(event)
-            else:
-                on_host = {name: each.cpu().numpy() for name, each in arrays.items()}
+            elif started is not None:
+                if not self._engine.is_sound(started):
+                    started = self._start_again(started)
+                on_host = {name: each.cpu().numpy() for name, each in started.arrays.items()}
                 yield from self._share_out(event, on_host)
+            self._waiting.popleft()
+
+    def _start_again(self, first: Started) -> Started:
+        """All that is waiting, in a format that holds more; gives what became of the first."""
+        self._engine.retreat(first)
+        again = [
+            (event, self._engine.start(event) if isinstance(event, Batch) else None)
+            for event, _ in self._waiting
+        ]
+        self._waiting = deque(again)
+        started = again[0][1]
+        assert started is not None
+        return started
 
     def _share_out(self, batch: Batch, arrays: Arrays) -> Generator[Extracted, None, None]:
         row = 0
@@ -222,7 +240,7 @@ class _Desk:
         if error is None and self._writer is None:
             error = InputError("there is no frame in it", where=order.path.stem)
         if error is None and self._writer is not None:
-            self._writer.annotate(ended.colors)
+            self._writer.annotate({**ended.colors, "precision": self._engine.precision})
             self._writer.finish()
             self._progress.finish()
         self._file.close()
@@ -236,6 +254,13 @@ class _Desk:
 
 
 def _chunk(config: Config, device: str) -> int:
+    """Frames that pass through the networks at a time."""
+    size = _size(config, device)
+    return min(ON_CPU, size) if device == "cpu" else size
+
+
+def _size(config: Config, device: str) -> int:
+    """Frames per batch."""
     return config.features.batch_size * (ON_GPU if device.startswith("cuda") else 1)
 
 
@@ -253,5 +278,5 @@ def _find_infinite(arrays: Arrays, first_frame: int, path: Path) -> InputError |
         where=f"{path}, frame {first_frame + int(bad.argmax())}",
         why="its weights grew too large in training, or the precision is too low for them",
         do="train the features again with a smaller features.train.learning_rate, or with "
-        "features.precision=fp32",
+        "features.precision=fp32; extract and predict --exact compute in fp32",
     )

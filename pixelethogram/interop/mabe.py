@@ -15,7 +15,6 @@ import numpy as np
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.decision import Decision
 from pixelethogram.interop.calms21 import sequences_of, to_labels, vocabularies_of
 from pixelethogram.pose.readers.calms21 import OTHER, Sequence21
 from pixelethogram.project import Project
@@ -23,6 +22,7 @@ from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.protocols import ProtocolScores, score_calms21
 from pixelethogram.runs import latest_run
 from pixelethogram.safe_npy import load_pickled_npy, read_pickled_npy
+from pixelethogram.threshold_table import load_decision
 
 Answers = dict[tuple[str, str], np.ndarray]
 """Group ("" where there are none) and id -> (T,) whole numbers."""
@@ -54,7 +54,7 @@ def predict_answers(
 ) -> Answers:
     """Numbers of every frame of every sequence that is wanted."""
     run = latest_run(project.runs, "sequence")
-    decision = Decision.from_dict(run.results["decision"])
+    decision = load_decision(run)
     videos = sequences_of(project)
     if missing := sorted({key for _, key in wanted if key not in videos}):
         raise InputError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.config import SequenceConfig
+from pixelethogram.errors import UsageError
 from pixelethogram.sequence.models.multitask_mstcn2 import MultitaskMSTCN2Config
 from pixelethogram.training.classifier import Target, build_target
 
@@ -96,6 +97,35 @@ def choose_head(model: Any, rater: str | None) -> Any:
         return model
     number = model.raters.index(rater) if rater in model.raters else 0
     return OneHead(model, number, len(model.raters)).train(model.training)
+
+
+def choose_rater(raters: Sequence[str], wanted: str | None) -> str | None:
+    """Whose head answers for new videos: the one asked for, else the first.
+
+    Args:
+        raters: Those that have a head; empty where one head answers for all.
+        wanted: None where nobody was named.
+
+    Returns:
+        None where one head answers for all.
+
+    Raises:
+        UsageError: Nobody of that name has a head.
+    """
+    if wanted is not None and wanted not in raters:
+        raise UsageError(
+            f'--rater "{wanted}" is not one whose habits this model learned',
+            do=f"choose one of {', '.join(raters)}" if raters else "leave --rater away",
+        )
+    return wanted or next(iter(raters), None)
+
+
+def describe_rater(raters: Sequence[str], rater: str | None) -> str | None:
+    """A line about whose head answers, where there are several."""
+    others = ", ".join(each for each in raters if each != rater)
+    if not others:
+        return None
+    return f"videos are scored as {rater} would; --rater takes another: {others}"
 
 
 def spread_labels(labels: np.ndarray, rater: str, raters: Sequence[str]) -> np.ndarray:

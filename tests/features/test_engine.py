@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -184,7 +185,31 @@ def test_values_beyond_fp16_bring_bf16_with_a_message() -> None:
     engine = build_engine(model, "fp16", progress=progress)
     found = engine.run(batch)["logits"]
     assert engine.precision == "bf16"
-    assert progress.lines == ["note: values too large for fp16; going on with bf16"]
+    (line,) = progress.lines
+    assert line.startswith("note: values too large for fp16; going on with bf16")
+    assert "--exact" in line
+    assert (found.sigmoid() - expected.sigmoid()).abs().max() <= 1e-2
+
+
+def test_an_overflow_in_a_later_batch_is_seen_and_that_batch_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, bright, progress = build("fast"), make_batch(), Listen()
+    dark = dataclasses.replace(bright, images=bright.images // 8)
+    engine = build_engine(model, "fp16", progress=progress)
+    flow = engine._networks._flow  # type: ignore[union-attr]
+    forward = flow.forward
+
+    def overflow(clips: torch.Tensor) -> Any:
+        too_bright = clips.max() > 0
+        return [each * float("inf") if too_bright else each for each in forward(clips)]
+
+    monkeypatch.setattr(flow, "forward", overflow)
+    assert engine.run(dark)["logits"].isfinite().all()
+    assert (engine.precision, progress.lines) == ("fp16", [])
+    found = engine.run(bright)["logits"]
+    assert (engine.precision, len(progress.lines)) == ("bf16", 1)
+    expected = plain(model, bright)["logits"]
     assert (found.sigmoid() - expected.sigmoid()).abs().max() <= 1e-2
 
 

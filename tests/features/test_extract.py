@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -20,7 +21,13 @@ from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.features.batches import BATCHES_AHEAD
-from pixelethogram.features.extract import Order, build_engine, extract_all, extract_to_file
+from pixelethogram.features.extract import (
+    Order,
+    build_engine,
+    extract_all,
+    extract_to_file,
+    plan_cutting,
+)
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.frames.augment import to_float
@@ -82,6 +89,13 @@ def decoder_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "decoder"]
 
 
+@pytest.mark.parametrize(("wanted", "at_a_time"), [(1, 1), (4, 4), (16, 4)])
+def test_a_cpu_takes_few_frames_at_a_time(wanted: int, at_a_time: int, model: nn.Module) -> None:
+    config = settings(f"features.batch_size={wanted}")
+    engine = build_engine(model, config, device="cpu", exact=False, progress=SilentProgress())
+    assert (engine.chunk, plan_cutting(config, "cpu").size) == (at_a_time, wanted)
+
+
 class TestResult:
     def test_the_block_size_does_not_matter(
         self, model: nn.Module, source: Any, tmp_path: Path
@@ -135,6 +149,35 @@ class TestResult:
         mean = (found["spatial_logits"] + found["flow_logits"]) / 2
         assert found["logits"] == pytest.approx(mean, abs=1e-5)
         assert found["features"].dtype == np.float16
+
+    @pytest.mark.parametrize("stride", [1, 10])
+    @pytest.mark.parametrize("call", [1, 2, 4])
+    def test_values_beyond_fp16_in_any_batch_leave_no_trace(
+        self, stride: int, call: int, model: nn.Module, source: Any, tmp_path: Path
+    ) -> None:
+        """Batches of ten; the flow network overflows in one call, while the next is under way."""
+        config = settings(
+            "features.precision=fp16", f"flow.stride={stride}", "features.batch_size=10"
+        )
+        engine = build_engine(model, config, device="cpu", exact=False, progress=SilentProgress())
+        flow = engine._networks._flow  # type: ignore[union-attr]
+        forward, calls = flow.forward, []
+
+        def overflow(clips: torch.Tensor) -> Any:
+            calls.append(len(clips))
+            factor = float("inf") if len(calls) == call else 1.0
+            return [each * factor for each in forward(clips)]
+
+        flow.forward = overflow
+        order = Order("a", lambda: contextlib.nullcontext(source), tmp_path / "a.h5", {})
+        (found,) = extract_all(engine, [order], config, SilentProgress())
+        found.check()
+        exact = extract(model, source, tmp_path / "b.h5", f"flow.stride={stride}")
+        with ArrayReader(tmp_path / "a.h5", 40) as arrays:
+            logits = torch.from_numpy(arrays.read("logits"))
+            assert arrays.attribute("precision") == "bf16"
+        expected = torch.from_numpy(exact["logits"])
+        assert (logits.sigmoid() - expected.sigmoid()).abs().max() <= 1e-2
 
     def test_bf16_changes_probabilities_by_less_than_a_hundredth(
         self, model: nn.Module, source: Any, tmp_path: Path

@@ -198,12 +198,33 @@ def test_the_four_commands_of_the_readme_lead_from_the_files_to_a_score(
     }
     assert all(set(each.tolist()) <= set(range(4)) for each in found.values())
     assert "macro F1" in type_in(judge)
+    assert_edited_thresholds_are_obeyed(tmp_path, export, type_in)
     scored = type_in(judge, *shlex.split("--submission submission.npy --truth truth.npy"))
     assert "submission.npy" in scored
     (tmp_path / "submission.npy").unlink()
     _spoil_sample(tmp_path)
     message = type_in(export, code=3)
     assert "not in the project" in message and not (tmp_path / "submission.npy").exists()
+
+
+def assert_edited_thresholds_are_obeyed(
+    folder: Path, export: str, type_in: Callable[..., str]
+) -> None:
+    """With thresholds that nothing reaches every frame is `other`."""
+    submission = folder / "submission.npy"
+    before = submission.read_bytes()
+    (table,) = (folder / "challenge").glob("runs/sequence/*/thresholds.csv")
+    written = table.read_text()
+    header, *rows = written.splitlines()
+    edited = [",".join([row.split(",")[0], "0.9999999", "", "", ""]) for row in rows]
+    table.write_text("\n".join([header, *edited]))
+    type_in(export)
+    names = {key[0] for key in read_submission(submission)}
+    other = 3 if names == {""} else 1
+    assert all(set(each.tolist()) == {other} for each in read_submission(submission).values())
+    table.write_text(written)
+    type_in(export)
+    assert submission.read_bytes() == before
 
 
 def _spoil_sample(folder: Path) -> None:

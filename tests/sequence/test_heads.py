@@ -18,6 +18,8 @@ from pixelethogram.sequence.heads import (
     Question,
     balance_heads,
     choose_head,
+    choose_rater,
+    describe_rater,
     has_rater_heads,
     spread_labels,
 )
@@ -181,3 +183,22 @@ def test_an_ensemble_has_the_heads_of_its_members(tmp_path: Path) -> None:
         strict = choose_head(load_sequence(run), "strict")(features, mask)[-1]
     assert both.shape == (1, 20, 2)
     assert torch.equal(strict[..., 0], both[..., 1])
+
+
+class TestWhoseHead:
+    def test_the_first_answers_unless_another_is_named(self) -> None:
+        assert choose_rater(("anna", "ben"), None) == "anna"
+        assert choose_rater(("anna", "ben"), "ben") == "ben"
+        assert choose_rater((), None) is None
+
+    def test_a_name_that_has_no_head_is_refused_with_those_that_have(self) -> None:
+        with pytest.raises(UsageError, match="choose one of anna, ben"):
+            choose_rater(("anna", "ben"), "carl")
+        with pytest.raises(UsageError, match="leave --rater away"):
+            choose_rater((), "carl")
+
+    def test_it_is_said_only_where_there_are_several(self) -> None:
+        line = describe_rater(("anna", "ben", "carl"), "ben")
+        assert line == "videos are scored as ben would; --rater takes another: anna, carl"
+        assert describe_rater(("anna",), "anna") is None
+        assert describe_rater((), None) is None
