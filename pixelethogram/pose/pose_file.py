@@ -2,7 +2,8 @@
 
 ::
 
-    attrs: schema, sha256, keypoints, individuals, edges, outline, front, back, height, width, fps
+    attrs: schema, sha256, keypoints, individuals, edges, guessed_edges, outline, front, back,
+           height, width, fps
     positions     (T, N, P, 2) float32, NaN where missing
     confidence    (T, N, P) float32
 """
@@ -38,7 +39,7 @@ def write_pose(pose: Pose, path: Path) -> None:
         file.attrs["individuals"] = json.dumps(pose.individuals)
         file.attrs["edges"] = json.dumps(skeleton.edges)
         file.attrs["outline"] = json.dumps(skeleton.outline)
-        for name in ("front", "back"):
+        for name in ("front", "back", "guessed_edges"):
             file.attrs[name] = getattr(skeleton, name)
         for name in ("height", "width", "fps"):
             file.attrs[name] = getattr(pose, name)
@@ -95,6 +96,7 @@ def read_pose(path: Path) -> Pose:
         tuple(json.loads(about["outline"])),
         int(about["front"]),
         int(about["back"]),
+        bool(about.get("guessed_edges", False)),  # older files do not say
     )
     return Pose(
         arrays["positions"],
