@@ -33,7 +33,7 @@ from pixelethogram.features.keypoints import PoseOrder, extract_poses
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
-from pixelethogram.frames.pose_files import holds_pose, read_one_pose
+from pixelethogram.frames.pose_files import DRAWN, read_one_pose, refuse_other_inputs
 from pixelethogram.frames.source import (
     FrameSource,
     find_recordings,
@@ -289,7 +289,7 @@ def _look_at(
 ) -> _Target | VideoResult:
     """What is to be done; or the result, where it is done, or cannot be."""
     try:
-        _refuse_undrawn(source, models.config)
+        refuse_other_inputs(source, _find_inputs(models))
         target = _Target(source, folder, hash_recording(source), facts)
         done = None if overwrite else _read_stamp(target.stamp, target.sha256, models, source)
     except (InputError, UsageError) as error:
@@ -324,14 +324,10 @@ def _write_result(
     )
 
 
-def _refuse_undrawn(source: Path, config: Config) -> None:
-    if config.frames.pose.instead_of_pixels and not holds_pose(source):
-        raise InputError(
-            "these networks were trained on drawn poses, and this is a recording of pixels",
-            where=source,
-            why="frames.pose.instead_of_pixels was set in training",
-            do="give the pose file of the recording instead",
-        )
+def _find_inputs(models: PipelineModels) -> str | None:
+    """What the networks learned from; runs of earlier versions noted it in their settings only."""
+    noted = models.run.parent("features").results.get("inputs")
+    return DRAWN if models.config.frames.pose.instead_of_pixels else noted
 
 
 def _write_outputs(answer: _Answer, models: PipelineModels, folder: Path, name: str) -> Path:

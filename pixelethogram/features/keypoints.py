@@ -95,7 +95,7 @@ def train_keypoints(
     settings = config.features
     assert isinstance(settings.model, KeypointsConfig)
     torch.manual_seed(config.seed)
-    columns = _describe_all(settings.model, [pose for pose, _ in data.recordings], progress)
+    columns = describe_all(settings.model, [pose for pose, _ in data.recordings], progress)
     labels = [labels for _, labels in data.recordings]
     stretches = [columns[number].values[start:stop] for number, start, stop in data.train]
     scored = [(labels[n][start:stop] >= 0).any(axis=1) for n, start, stop in data.train]
@@ -191,7 +191,7 @@ def extract_pose_to_file(
     progress.start("features", pose.num_frames)
     with ArrayWriter(path, {**attributes, "precision": PRECISION}) as writer:
         for start in range(0, pose.num_frames, BLOCK_FRAMES):
-            block = torch.from_numpy(columns.values[start : start + BLOCK_FRAMES]).to(device)
+            block = torch.from_numpy(values[start : start + BLOCK_FRAMES]).to(device)
             features = model.forward_features(block)
             arrays = {
                 name: each.cpu().numpy() for name, each in model.named_logits(features).items()
@@ -273,7 +273,7 @@ def find_components(
     return torch.from_numpy(directions[:, :number].T.copy()).float()
 
 
-def _describe_all(
+def describe_all(
     settings: KeypointsConfig, poses: Sequence[Pose], progress: Progress
 ) -> list[Columns]:
     """Columns of every recording, all of the same names."""

@@ -56,6 +56,8 @@ class FeaturesData:
     statistics: Statistics
     behaviors: tuple[str, ...]
     exclusive: bool
+    inputs: str
+    """What the frames are: drawn, pixels or both."""
 
 
 def train_features(
@@ -111,7 +113,7 @@ def train_features(
                 device=device,
                 progress=progress,
             )
-    about = {"phases": results, "start_weights": report.to_dict()}
+    about = {"phases": results, "start_weights": report.to_dict(), "inputs": data.inputs}
     finish_run(run, model.cpu().state_dict(), about)
     for name in results:
         (run.checkpoints / f"{name}.pt").unlink()

@@ -20,6 +20,7 @@ import numpy as np
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
+from pixelethogram.pose.hdf5_files import look_into
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 
@@ -62,10 +63,7 @@ def read_pose_hash(path: Path) -> str:
 
 def is_pose_file(path: Path) -> bool:
     """True for a file that `write_pose` wrote."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return str(file.attrs.get("schema", "")) == SCHEMA
+    return look_into(path, lambda file: str(file.attrs.get("schema", ""))) == SCHEMA
 
 
 def read_pose(path: Path) -> Pose:

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.pose.hdf5_files import look_into, open_to_read
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts, build_pose
 
@@ -36,12 +37,7 @@ def can_read(path: Path) -> bool:
     if path.suffix.lower() == ".csv":
         header = _read_header(path)
         return bool(header) and header[0][0] == LEVELS[0] and header[-1][0] == LEVELS[-1]
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return any(
-            isinstance(item, h5py.Group) and "pandas_type" in item.attrs for item in file.values()
-        )
+    return bool(look_into(path, _is_of_pandas))
 
 
 def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
@@ -69,6 +65,12 @@ def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
     )
 
 
+def _is_of_pandas(file: h5py.File) -> bool:
+    return any(
+        isinstance(item, h5py.Group) and "pandas_type" in item.attrs for item in file.values()
+    )
+
+
 def _read_header(path: Path) -> list[list[str]]:
     """The first rows whose first cell names a level, up to coords."""
     rows: list[list[str]] = []
@@ -91,14 +93,8 @@ def _read_csv(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
     names = levels.get("individuals", [ALONE] * len(levels["coords"]))
     columns = list(zip(names, levels["bodyparts"], levels["coords"], strict=True))
     try:
-        table = np.loadtxt(
-            path,
-            delimiter=",",
-            skiprows=len(header),
-            ndmin=2,
-            converters=_to_float,
-            encoding="utf-8-sig",
-        )
+        lines = path.read_text(encoding="utf-8-sig").split("\n", len(header))
+        table = np.loadtxt(_fill_cells(lines[-1]).split("\n"), delimiter=",", ndmin=2)
     except ValueError as error:
         raise InputError(
             f"a row cannot be read: {error}",
@@ -113,12 +109,19 @@ def _read_csv(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
     return columns, table[:, 0], table[:, 1:]
 
 
-def _to_float(cell: str) -> float:
-    return float(cell) if cell else float("nan")
+def _fill_cells(rows: str) -> str:
+    """The rows of a CSV with nan in their empty cells; Python is not asked for every cell.
+
+    Example:
+        >>> _fill_cells("0,,,1,")
+        '0,nan,nan,1,nan'
+    """
+    filled = f"{rows}\n".replace(",,", ",nan,").replace(",,", ",nan,").replace(",\n", ",nan\n")
+    return filled[:-1]
 
 
 def _read_h5(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
-    with h5py.File(path, "r") as file:
+    with open_to_read(path) as file:
         groups = [item for item in file.values() if isinstance(item, h5py.Group)]
         if len(groups) != 1 or "table" not in groups[0]:
             raise InputError(
