@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
