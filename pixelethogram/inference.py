@@ -75,6 +75,8 @@ class PipelineModels:
     device: str
     training_videos: TrainingVideos | None = None
     """What they learned from; None in runs that did not keep it."""
+    inputs: str | None = None
+    """drawn, pixels or both; None in runs that did not note it."""
 
     @property
     def behaviors(self) -> tuple[str, ...]:
@@ -135,6 +137,7 @@ def load_models(
         decision,
         device,
         read_training_videos(run.folder),
+        features_run.results.get("inputs"),
     )
 
 
@@ -325,9 +328,8 @@ def _write_result(
 
 
 def _find_inputs(models: PipelineModels) -> str | None:
-    """What the networks learned from; runs of earlier versions noted it in their settings only."""
-    noted = models.run.parent("features").results.get("inputs")
-    return DRAWN if models.config.frames.pose.instead_of_pixels else noted
+    """What the networks learned from; runs of earlier versions said so in their settings only."""
+    return DRAWN if models.config.frames.pose.instead_of_pixels else models.inputs
 
 
 def _write_outputs(answer: _Answer, models: PipelineModels, folder: Path, name: str) -> Path:
