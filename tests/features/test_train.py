@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import dataclasses
 
 import numpy as np
 import pytest
