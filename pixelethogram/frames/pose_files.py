@@ -47,6 +47,11 @@ def name_inputs(drawn: Iterable[bool]) -> str:
     return BOTH if len(kinds) > 1 else kinds.pop()
 
 
+def fits_inputs(is_drawn: bool, learned: str | None) -> bool:
+    """False where networks that learned from one kind of frames are to look at the other."""
+    return learned in (None, BOTH) or is_drawn == (learned == DRAWN)
+
+
 def refuse_other_inputs(path: Path, learned: str | None) -> None:
     """Raise where a recording is of pixels and the networks know drawn poses, or the reverse.
 
@@ -57,7 +62,7 @@ def refuse_other_inputs(path: Path, learned: str | None) -> None:
     Raises:
         InputError: The networks have never seen such frames.
     """
-    if learned in (None, BOTH) or holds_pose(path) == (learned == DRAWN):
+    if fits_inputs(holds_pose(path), learned):
         return
     if learned == DRAWN:
         raise InputError(
