@@ -238,8 +238,9 @@ def compare_names(found: Sequence[str], known: Sequence[str]) -> str:
         'only here: "bend at body"; only there: "bend at neck"'
     """
     own = [name for name in found if name not in set(known)]
-    missing = [name for name in known if name not in set(found)]
-    texts = [f'only here: "{own[0]}"'] * bool(own) + [f'only there: "{missing[0]}"'] * bool(missing)
+    others = [name for name in known if name not in set(found)]
+    sides = (("here", own), ("there", others))
+    texts = [f'only {side}: "{names[0]}"' for side, names in sides if names]
     return "; ".join(texts) or "the same names in another order"
 
 

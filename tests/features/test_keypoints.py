@@ -177,7 +177,7 @@ def test_poses_of_which_only_one_states_edges_are_told_apart_by_name() -> None:
     pose, _ = make_pose(0)
     guessed = dataclasses.replace(SKELETON, guessed_edges=True)
     poses = [pose, dataclasses.replace(pose, skeleton=guessed)]
-    with pytest.raises(InputError, match='only there: "least bend at body') as refusal:
+    with pytest.raises(InputError, match='only there: "symmetric: least bend at body') as refusal:
         describe_all(KeypointsConfig(), poses, SilentProgress())
     assert "which keypoints are joined" in str(refusal.value.why)
 

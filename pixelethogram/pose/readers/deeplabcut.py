@@ -93,8 +93,14 @@ def _read_csv(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
     names = levels.get("individuals", [ALONE] * len(levels["coords"]))
     columns = list(zip(names, levels["bodyparts"], levels["coords"], strict=True))
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n", len(header))
-        table = np.loadtxt(_fill_cells(lines[-1]).split("\n"), delimiter=",", ndmin=2)
+        table = np.loadtxt(
+            path,
+            delimiter=",",
+            skiprows=len(header),
+            ndmin=2,
+            converters=_to_float,
+            encoding="utf-8-sig",
+        )
     except ValueError as error:
         raise InputError(
             f"a row cannot be read: {error}",
@@ -109,15 +115,8 @@ def _read_csv(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
     return columns, table[:, 0], table[:, 1:]
 
 
-def _fill_cells(rows: str) -> str:
-    """The rows of a CSV with nan in their empty cells; Python is not asked for every cell.
-
-    Example:
-        >>> _fill_cells("0,,,1,")
-        '0,nan,nan,1,nan'
-    """
-    filled = f"{rows}\n".replace(",,", ",nan,").replace(",,", ",nan,").replace(",\n", ",nan\n")
-    return filled[:-1]
+def _to_float(cell: str) -> float:
+    return float(cell) if cell else float("nan")  # not slower than without a converter
 
 
 def _read_h5(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """SLEAP's project file, .slp: HDF5 with tables of frames, instances and points.
 
-Read here and not by sleap-io, which brings some sixty packages along. On a frame that a person
-mended, the person's instance of a track counts and not the network's.
+Read here and not by sleap-io, which brings 22 packages along that nothing else needs. On a frame
+that a person mended, the person's instance of a track counts and not the network's.
 """
 
 from __future__ import annotations
