@@ -169,7 +169,7 @@ def build_subject(
     config = case.build_config(batch_size)
     grey, spread = (0.5,) * 3, (0.2,) * 3
     torch.manual_seed(0)
-    flow = FlowGenerator(config.flow.model.build(), grey, spread)
+    flow = FlowGenerator(config.flow.network.build(), grey, spread)
     assert not isinstance(config.features.model, KeypointsConfig)  # presets see pixels
     features = config.features.model.build(flow, NUM_BEHAVIORS, grey, spread).eval().to(device)
     with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,8 @@ import numpy as np
 
 from pixelethogram.errors import InputError
 from pixelethogram.features.models.keypoints import KeypointsConfig
-from pixelethogram.project import Video
-from pixelethogram.runs import Run, latest_run
+from pixelethogram.project import Project, Video
+from pixelethogram.runs import Run, find_runs, latest_run
 from pixelethogram.sequence.heads import choose_head
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.windows import SequenceModel
@@ -162,3 +162,12 @@ def _remedy(run: Run, option: str = "") -> str:
     if newest.id == run.id:
         return f'pixelethogram extract "{project}"{option}'
     return f'a newer features run exists, so: pixelethogram train sequence "{project}"'
+
+
+def find_num_features(project: Project) -> int | None:
+    """D, of a video whose features the newest features run has left."""
+    for run in find_runs(project.runs, "features")[-1:]:
+        for video in project.videos():
+            if array_file(video.folder, "features", run.id).exists():
+                return read_features(video, run, "features", 0, 1).shape[1]
+    return None

@@ -17,7 +17,8 @@ from pixelethogram.features.models import POSE_MODELS, FeaturesModelConfig
 from pixelethogram.features.models.external import ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
-from pixelethogram.flow.models import FlowModelConfig
+from pixelethogram.flow.models import POSE_MODELS as POSE_FLOWS
+from pixelethogram.flow.models import FlowModelConfig, PoseFlowConfig
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 from pixelethogram.sequence.models import SequenceModelConfig
 
@@ -66,6 +67,7 @@ def list_networks() -> list[Network]:
     with torch.device("meta"):
         return [
             *(_describe_flow(config()) for config in FLOW_MODELS.values()),
+            *(_describe_pose_flow(config()) for config in POSE_FLOWS.values()),
             *(_describe_features(config()) for config in FEATURES_MODELS.values()),
             *(_describe_keypoints(config()) for config in POSE_MODELS.values()),
             *(_describe_sequence(config()) for config in SEQUENCE_MODELS.values()),
@@ -98,6 +100,11 @@ def _describe_flow(config: FlowModelConfig) -> Network:
     work = _count_multiply_adds(network, _clips(config.clip_length))
     size = _count_parameters(network)
     return Network("flow", config.name, size, work, config.clip_length, config.paper)
+
+
+def _describe_pose_flow(config: PoseFlowConfig) -> Network:
+    """No convolution, no matrix product; what it computes depends on the skeleton."""
+    return Network("flow", config.name, 0, 0, config.clip_length, config.paper)
 
 
 def _describe_features(config: FeaturesModelConfig) -> Network:

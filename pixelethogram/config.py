@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pixelethogram.errors import UsageError
 from pixelethogram.features.models import FeaturesModelConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.resnet import ResNet18Config
-from pixelethogram.flow.models import FlowModelConfig
+from pixelethogram.flow.models import FlowModelConfig, PoseFlowConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.pose.views import View
 from pixelethogram.sequence.models import SequenceModelConfig
@@ -158,8 +159,8 @@ class FlowLossConfig(Settings):
 class FlowConfig(Settings):
     """The flow stage: optic flow without labels."""
 
-    model: FlowModelConfig = Field(TinyMotionNetConfig(), discriminator="name")
-    """Network."""
+    model: FlowModelConfig | PoseFlowConfig = Field(TinyMotionNetConfig(), discriminator="name")
+    """Network; `pose` computes the flow of drawn poses from their keypoints instead."""
     loss: FlowLossConfig = FlowLossConfig()
     """Weights of the loss."""
     start_weights: str = "none"
@@ -181,9 +182,27 @@ class FlowConfig(Settings):
     """How the features use the flow network, whose own training does not change. 1: once per frame,
     as in the paper. `model.clip_length` - 1, e.g. 10: once per 10 frames, which share its flows."""
 
+    @property
+    def network(self) -> FlowModelConfig:
+        """Settings of the network.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if isinstance(self.model, PoseFlowConfig):
+            raise UsageError(
+                "flow.model.name=pose is no network: there is nothing to train or to measure",
+                why="it computes the flow from keypoints",
+                do="train the features: pixelethogram train features PROJECT; or choose a network: "
+                "--set flow.model.name=tiny_motionnet",
+            )
+        return self.model
+
     @model_validator(mode="after")
     def _refuse_strides_between(self) -> FlowConfig:
         shared = self.model.clip_length - 1
+        if isinstance(self.model, PoseFlowConfig) and self.stride != 1:
+            raise ValueError("stride must be 1 with model pose, which is computed once per frame")
         if self.stride not in (1, shared):
             raise ValueError(f"stride must be 1, or {shared} for clips of {shared + 1} frames")
         return self
@@ -213,6 +232,23 @@ class ClassifierLossConfig(Settings):
     each other."""
 
 
+class PoseAugmentConfig(Settings):
+    """Random changes of the keypoints of a training clip, before it is drawn."""
+
+    mirror: Fraction = 0.5
+    """Chance of a left-right mirror, in which left and right keypoints change places; 0 where left
+    and right are different behaviors."""
+    rotation_degrees: float = Field(10.0, ge=0, le=180)
+    """Largest rotation about the middle of the recording, either way; 180 where walls do not
+    matter."""
+    scale: float = Field(0.1, ge=0, lt=1)
+    """Largest relative change of size."""
+    shift: float = Field(0.0, ge=0)
+    """Largest shift along each axis, pixels of the recording."""
+    noise: float = Field(1.0, ge=0)
+    """Standard deviation of what is added to every coordinate, pixels of the recording."""
+
+
 class FeaturesConfig(Settings):
     """The features stage: a spatial and a flow stream, or keypoints; one vector per frame."""
 
@@ -234,6 +270,11 @@ class FeaturesConfig(Settings):
     """Fixed frames, rare behaviors first, that each validation scores."""
     augment: AugmentConfig = AugmentConfig()
     """Random changes of training clips."""
+    augment_poses: bool = False
+    """Draw training clips of drawn poses anew each time, of keypoints changed by `pose_augment`, in
+    place of flips and rotations of the picture. Always so with flow.model.name=pose."""
+    pose_augment: PoseAugmentConfig = PoseAugmentConfig()
+    """Random changes of keypoints."""
     train: TrainConfig = TrainConfig(schedule="plateau", steps=20_000)
     """Pace of training; `phases` decides the steps."""
     precision: Precision = "auto"
@@ -304,3 +345,23 @@ class Config(Settings):
     """Sequence stage."""
     ethogram: EthogramConfig = EthogramConfig()
     """Thresholds and bouts."""
+
+    @property
+    def has_pose_flow(self) -> bool:
+        """True where the features see a flow that is computed from keypoints."""
+        return self.features.model.needs_flow and isinstance(self.flow.model, PoseFlowConfig)
+
+    @property
+    def draws_clips(self) -> bool:
+        """True where training clips are drawn anew each time, of keypoints that were changed."""
+        return self.has_pose_flow or (self.features.augment_poses and self.sees_clips)
+
+    @property
+    def sees_clips(self) -> bool:
+        """True where the features network is shown frames."""
+        return not isinstance(self.features.model, KeypointsConfig)
+
+    @property
+    def has_learned_flow(self) -> bool:
+        """True where the features see the flow of a network."""
+        return self.features.model.needs_flow and not self.has_pose_flow

@@ -329,7 +329,8 @@ def _write_result(
 
 def _find_inputs(models: PipelineModels) -> str | None:
     """What the networks learned from; runs of earlier versions said so in their settings only."""
-    return DRAWN if models.config.frames.pose.instead_of_pixels else models.inputs
+    drawn = models.config.frames.pose.instead_of_pixels or models.config.has_pose_flow
+    return DRAWN if drawn else models.inputs
 
 
 def _write_outputs(answer: _Answer, models: PipelineModels, folder: Path, name: str) -> Path:

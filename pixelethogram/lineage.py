@@ -18,7 +18,10 @@ from pixelethogram.config import Config
 from pixelethogram.download import hash_file
 from pixelethogram.features.models.external import HEADS, ExternalConfig
 from pixelethogram.features.models.keypoints import KeypointsConfig
+from pixelethogram.features.train import LAYOUT
+from pixelethogram.flow.models.pose import PoseFlowConfig
 from pixelethogram.flow.train import load_flow
+from pixelethogram.pose.flow import PoseLayout
 from pixelethogram.project import NOBODY, Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
 from pixelethogram.start_weights.load import FULL_LIST
@@ -28,8 +31,8 @@ PARENT: dict[Stage, Stage] = {"features": "flow", "sequence": "features"}
 
 
 def needed_stages(config: Config) -> list[Stage]:
-    """Stages to be trained, in order: there is no flow where the features network needs none."""
-    return [stage for stage in STAGES if stage != "flow" or config.features.model.needs_flow]
+    """Stages to be trained, in order: no flow where the features need none, or compute it."""
+    return [stage for stage in STAGES if stage != "flow" or config.has_learned_flow]
 
 
 def parent_stage(config: Config, stage: Stage) -> Stage | None:
@@ -82,7 +85,7 @@ def parent_of(project: Project, run: Run) -> Run:
 
 
 def load_flow_of(run: Run, project: Project | None = None) -> nn.Module:
-    """The flow network that a features run is built on; an identity where it needs none.
+    """The flow that a features run is built on; an identity where it needs none.
 
     Args:
         run: A features run.
@@ -93,6 +96,8 @@ def load_flow_of(run: Run, project: Project | None = None) -> nn.Module:
     """
     if not run.config.features.model.needs_flow:
         return nn.Identity()
+    if isinstance(run.config.flow.model, PoseFlowConfig):
+        return run.config.flow.model.build(PoseLayout.from_dict(run.results[LAYOUT]))
     return load_flow(parent_of(project, run) if project else run.parent("flow"))
 
 
@@ -125,8 +130,6 @@ def list_differences(first: Config, second: Config, prefixes: tuple[str, ...]) -
 
 def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     """Hash of everything that the result of a stage depends on."""
-    settings = config.model_dump(mode="json")
-    sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
     inputs: dict[str, Any] = {
         "stage": stage,
         "parents": _parents(project, config, stage),
@@ -144,18 +147,27 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         }
     if stage == "sequence" and (raters := _raters(project)):
         inputs["raters"] = raters
-    if stage == "sequence":  # its results hold thresholds and bout lengths
-        sections.append("ethogram")
-        if config.sequence.ensemble_folds > 1:  # divided into folds by the rules of the split
-            inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
-    if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
-        del settings["flow"]["stride"]
-    inputs["settings"] = {name: settings[name] for name in sections}
+    if stage == "sequence" and config.sequence.ensemble_folds > 1:  # by the rules of the split
+        inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
+    inputs["settings"] = _select_settings(config, stage)
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
         inputs["poses"] = [video.pose_sha256 for video in project.videos()]
     if given := _given_files(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _select_settings(config: Config, stage: Stage) -> dict[str, Any]:
+    """Settings that the result of a stage depends on; what changes nothing is left out."""
+    settings = config.model_dump(mode="json")
+    sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
+    if stage == "sequence":  # its results hold thresholds and bout lengths
+        sections.append("ethogram")
+    if stage == "flow" or config.flow.stride == 1:  # its own training is the same with any
+        del settings["flow"]["stride"]
+    if not config.draws_clips:
+        del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
+    return {name: settings[name] for name in sections}
 
 
 def _is_same(run: Run, project: Project, config: Config) -> bool:

@@ -23,7 +23,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
-from pixelethogram.cached_features import read_features
+from pixelethogram.cached_features import find_num_features
 from pixelethogram.config import AugmentConfig, Config, FeaturesConfig, SequenceConfig, TrainConfig
 from pixelethogram.errors import InputError
 from pixelethogram.features.models.external import HEADS, ExternalConfig
@@ -33,11 +33,12 @@ from pixelethogram.features.train import predict_clips
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.flow.task import FlowTask
 from pixelethogram.frames.crop import crop_to_motion
-from pixelethogram.runs import Stage, find_runs
+from pixelethogram.pose.flow import PoseFlow, PoseLayout
+from pixelethogram.pose_training import find_layout
+from pixelethogram.runs import Stage
 from pixelethogram.sequence.models.normalized import NormalizedSequence
 from pixelethogram.sequence.train import choose_smoothness, choose_window, predict_batch
 from pixelethogram.stages import Job
-from pixelethogram.store import array_file
 from pixelethogram.training.classifier import Classifier, Target
 from pixelethogram.training.device import Memory, choose_precision, machine_memory
 from pixelethogram.training.live_tensors import LiveTensors
@@ -102,6 +103,8 @@ class Training:
     """At most one behavior per frame."""
     num_features: int | None = None
     """D of the sequence stage; None while no features are there."""
+    layout: PoseLayout | None = None
+    """Of the poses that the flow of the features stage is made of; None where it is learned."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +121,11 @@ class Step:
 def announce_memory(job: Job, stage: Stage) -> None:
     """Say what the training of a stage needs and what there is; nothing where it is not known."""
     project = job.project
-    num_features = _find_num_features(job) if stage == "sequence" else None
-    training = Training(stage, job.config, project.behaviors, project.exclusive, num_features)
+    num_features = find_num_features(job.project) if stage == "sequence" else None
+    posed = stage == "features" and job.config.has_pose_flow
+    layout = find_layout(project, job.config) if posed else None
+    known = project.behaviors, project.exclusive, num_features, layout
+    training = Training(stage, job.config, *known)
     plan = plan_memory(training, job.device)
     if plan is not None:
         for line in describe_plan(plan, job.config, machine_memory(job.device), job.device):
@@ -245,7 +251,7 @@ def _advise(plan: MemoryPlan, config: Config, free: int) -> str:
 
 
 def _flow_step(config: Config, crop: Size) -> Step:
-    network = FlowGenerator(config.flow.model.build(), NO_COLORS, NO_COLORS)
+    network = FlowGenerator(config.flow.network.build(), NO_COLORS, NO_COLORS)
     settings = config.flow.model_copy(update={"augment": STILL, "crop": 1.0})
     length, whole = config.flow.model.clip_length, (config.frames.height, config.frames.width)
     return Step(
@@ -264,15 +270,19 @@ def _features_steps(training: Training) -> list[Step]:
         return []
     if isinstance(settings.model, ExternalConfig) and settings.model.source not in HEADS:
         return []
-    flow = FlowGenerator(config.flow.model.build(), NO_COLORS, NO_COLORS)
-    target = _build_target(training)
+    target, layout = _build_target(training), training.layout
+    flow: nn.Module = nn.Identity()
+    if config.has_learned_flow:
+        flow = FlowGenerator(config.flow.network.build(), NO_COLORS, NO_COLORS)
+    if layout is not None:
+        flow = PoseFlow(layout)
     network = settings.model.build(
         flow, target.num_outputs, NO_COLORS, NO_COLORS, clip_length=length
     )
 
     def build_step(phase: Phase) -> Step:
         whole = network.needs_clips(phase)
-        shared = whole and config.flow.stride > 1 and settings.model.needs_flow
+        shared = whole and config.flow.stride > 1 and config.has_learned_flow
         seen = (2 * length - 1 if shared else length) if whole else 1
         predict = partial(predict_clips, phase=phase, augment=nn.Identity())
         task = _build_classifier(network, predict, target, settings)
@@ -280,6 +290,8 @@ def _features_steps(training: Training) -> list[Step]:
 
         def build_batch(number: int) -> Batch:
             batch = {"clip": _clips(number, seen, size), "labels": _labels(training, number)}
+            if layout is not None:
+                batch["pose"] = torch.zeros(number, length, layout.num_columns)
             return {**batch, "offset": torch.zeros(number, dtype=torch.int64)} if shared else batch
 
         return Step(task, learned, build_batch, build_batch)
@@ -377,15 +389,6 @@ def _has_start(training: Training) -> bool:
     if isinstance(settings.model, ExternalConfig):
         return settings.model.weights != "none"
     return settings.start_weights != "none"
-
-
-def _find_num_features(job: Job) -> int | None:
-    """D, of a video whose features the newest features run has left."""
-    for run in find_runs(job.project.runs, "features")[-1:]:
-        for video in job.project.videos():
-            if array_file(video.folder, "features", run.id).exists():
-                return read_features(video, run, "features", 0, 1).shape[1]
-    return None
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

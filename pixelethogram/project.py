@@ -154,10 +154,26 @@ class Video:
         """
         frames = frames or FramesConfig()
         if self.is_drawn(frames):
-            return DrawnPose(self.read_pose(), frames.pose, frames.height, frames.width)
+            return self.open_drawn(frames)
         table_path = self.folder / "frame_table.npz"
         table = read_frame_table(table_path) if table_path.exists() else None
         return open_frames(self.source, table)
+
+    def open_drawn(self, frames: FramesConfig) -> DrawnPose:
+        """Drawn frames and the keypoints behind them.
+
+        Raises:
+            InputError: These settings do not draw it, or it has no pose.
+        """
+        if not self.is_drawn(frames):
+            raise InputError(
+                f"{self.name} has pixels, and its keypoints are asked for",
+                where=self.folder,
+                why="flow.model.name=pose and features.augment_poses need drawn poses",
+                do="import its pose and add --set frames.pose.instead_of_pixels=true; or choose "
+                "--set flow.model.name=tiny_motionnet, and leave features.augment_poses away",
+            )
+        return DrawnPose(self.read_pose(), frames.pose, frames.height, frames.width)
 
     def read_pose(self) -> Pose:
         """Keypoints of every frame.

@@ -36,6 +36,7 @@ from pixelethogram.frames.pose_files import name_inputs
 from pixelethogram.frames.proxy import ProxyFile, build_proxy
 from pixelethogram.frames.statistics import Statistics, pool_statistics
 from pixelethogram.lineage import list_differences, load_flow_of, parent_of
+from pixelethogram.pose_training import gather_pose_clips
 from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, Stage, finish_run, read_yaml, write_yaml
@@ -134,15 +135,17 @@ def _train_flow(job: Job, run: Run) -> Run:
 def _train_features(job: Job, run: Run) -> Run:
     if isinstance(job.config.features.model, KeypointsConfig):
         return _train_keypoints(job, run)
-    if job.config.features.model.needs_flow:
+    if job.config.has_learned_flow:
         _check_same_frames(parent_of(job.project, run).config, job.config)
+    if job.config.draws_clips:
+        return _train_on_poses(job, run)
     videos, labels, spans = read_labelled(job.project)
     proxies = prepare_proxies(job, videos)
     length, seed = job.config.flow.model.clip_length, job.config.seed
     spacing = job.config.frames.spacing
     train = scored_frames(labels, spans["train"])
     val = stratified_frames(labels, spans["val"], job.config.features.validation_frames, seed)
-    shared = job.config.flow.stride > 1 and job.config.features.model.needs_flow
+    shared = job.config.flow.stride > 1 and job.config.has_learned_flow
     data = FeaturesData(
         ClipDataset(proxies, train, length, labels, spacing, "random" if shared else None),
         ClipDataset(proxies, val, length, labels, spacing, "fixed" if shared else None),
@@ -153,6 +156,12 @@ def _train_features(job: Job, run: Run) -> Run:
         name_inputs(video.is_drawn(job.config.frames) for video in videos),
     )
     flow = load_flow_of(run, job.project)
+    return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)
+
+
+def _train_on_poses(job: Job, run: Run) -> Run:
+    data, computed = gather_pose_clips(job.project, job.config)
+    flow = load_flow_of(run, job.project) if computed is None else computed
     return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)
 
 

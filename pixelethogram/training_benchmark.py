@@ -105,12 +105,12 @@ def build_loader(
 
 def build_steps(config: Config, device: str) -> Iterator[tuple[str, nn.Module, Any]]:
     """(name, network, loss of a batch) of flow training and of every phase of features training."""
-    flow = FlowGenerator(config.flow.model.build(), COLORS, SPREAD).to(device)
+    flow = FlowGenerator(config.flow.network.build(), COLORS, SPREAD).to(device)
     to_channels_last(flow)
     task = FlowTask(flow, config.flow)
     task.log = lambda *_, **__: None  # type: ignore[method-assign]
     yield "flow", flow, lambda batch: task.training_step(batch, 0)
-    frozen = FlowGenerator(config.flow.model.build(), COLORS, SPREAD)
+    frozen = FlowGenerator(config.flow.network.build(), COLORS, SPREAD)
     length = config.flow.model.clip_length
     assert not isinstance(config.features.model, KeypointsConfig)  # presets see pixels
     network = config.features.model.build(frozen, BEHAVIORS, COLORS, SPREAD, clip_length=length)

@@ -10,10 +10,11 @@ from pixelethogram.catalogue import COLUMNS, UNKNOWN, Network, list_networks, sh
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.features.models import POSE_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
+from pixelethogram.flow.models import POSE_MODELS as POSE_FLOWS
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
 
 TABLES = {
-    "flow": FLOW_MODELS,
+    "flow": {**FLOW_MODELS, **POSE_FLOWS},
     "features": {**FEATURES_MODELS, **POSE_MODELS},
     "sequence": SEQUENCE_MODELS,
 }

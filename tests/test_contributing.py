@@ -19,7 +19,7 @@ from pixelethogram.config_layers import load_config
 
 print(pixelethogram.__file__)
 tables = (catalogue.FLOW_MODELS, catalogue.FEATURES_MODELS, catalogue.SEQUENCE_MODELS)
-for table in (*tables, catalogue.POSE_MODELS):
+for table in (*tables, catalogue.POSE_MODELS, catalogue.POSE_FLOWS):
     for name in {*table} - {"average"}:  # the others take their time
         del table[name]
 (network,) = catalogue.list_networks()

@@ -84,6 +84,23 @@ class TestFingerprint:
         }
         assert (len(found) == 2) is matters
 
+    @pytest.mark.parametrize("used", ["flow.model.name=pose", "features.augment_poses=true"])
+    def test_changes_of_keypoints_count_only_where_clips_are_drawn_anew(
+        self, project: Project, used: str
+    ) -> None:
+        if used.startswith("features"):
+            finish(project, "flow")
+        change = "features.pose_augment.noise=3"
+        plain, changed = (
+            fingerprint(project, settings(used, *more), "features") for more in ((), (change,))
+        )
+        assert plain != changed
+        finish(project, "flow")
+        still, same = (
+            fingerprint(project, settings(*more), "features") for more in ((), (change,))
+        )
+        assert still == same
+
     def test_labels_touch_all_but_the_flow(self, project: Project) -> None:
         finish(project, "flow")
         before = {s: fingerprint(project, settings(), s) for s in ("flow", "features")}

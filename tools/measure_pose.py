@@ -2,6 +2,7 @@
 
     python tools/measure_pose.py make ../shared/data/rat_ri OUT --folds 5
     python tools/measure_pose.py score OUT --input keypoints --models linear,tgm,mstcn2 --seeds 3
+    python tools/measure_pose.py score OUT --input drawn_pose_flow --folds 1 --models tgm,mstcn2
     python tools/measure_pose.py table OUT [--mean "NAME,NAME"]
     python tools/measure_pose.py ladder OUT --classifier boosting
 
@@ -59,9 +60,14 @@ GROUPS = {
     "four kinds of aggression": ("lateralthreat", "keepdown", "clinch", "uprightposture"),
     "three rarest": ("freezing", "bite", "chase"),
 }
+DRAWN = (
+    *("frames.height=64", "frames.width=96"),
+    *("features.augment.color_probability=0", "features.augment.grayscale=0"),
+)
 INPUTS = {
     "keypoints": ["features.model.name=keypoints"],
-    "drawn": ["frames.height=64", "frames.width=96", "features.augment.color_probability=0"],
+    "drawn": [*DRAWN],
+    "drawn_pose_flow": [*DRAWN, "flow.model.name=pose"],
 }
 MISSING = -32768
 EVERY = 8  # frames of a video per frame that scikit-learn learns from and is judged on
@@ -186,7 +192,10 @@ def place_folds(folds: Sequence[list[Segment]], test: int) -> dict[str, list[Seg
 def run_scores(arguments: argparse.Namespace) -> None:
     """Train in every project and keep what is predicted for its test part."""
     wanted = [*INPUTS[arguments.input], *arguments.set]
-    for folder in sorted(arguments.out.glob("fold_*"))[: arguments.folds]:
+    folders = sorted(arguments.out.glob("fold_*"))[: arguments.folds]
+    if not folders:
+        raise SystemExit(f"no projects in {arguments.out}: make them first")
+    for folder in folders:
         project = Project(folder)
         config = load_config(None, {}, wanted)
         job = Job(project, config, arguments.device, SilentProgress())

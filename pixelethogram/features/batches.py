@@ -15,7 +15,7 @@ import dataclasses
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,13 +24,11 @@ import numpy as np
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.features.extracted import NOTHING, Format
-from pixelethogram.frames.resize import resize_frame
-from pixelethogram.frames.source import FrameSource
+from pixelethogram.features.pictures import OpenRecording, Pictures, open_resized
 from pixelethogram.frames.statistics import ColorMeter
+from pixelethogram.pose.flow import PoseLayout
 
 BATCHES_AHEAD = 3  # decoded batches that may wait for the networks
-
-OpenRecording = Callable[[], AbstractContextManager[FrameSource]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +104,8 @@ class Batch:
 
     images: np.ndarray
     """(F, H, W, 3) uint8."""
+    poses: np.ndarray
+    """(F, D) float32 rows of keypoints; D = 0 where the flow is not made of them."""
     starts: list[int]
     """n; the clip of each frame is the L images from here on."""
     parts: list[Part | Ended]
@@ -123,7 +123,10 @@ Event = Opened | Batch | Ended
 
 
 def iterate_batches(
-    recordings: Iterable[OpenRecording], frames: FramesConfig, cutting: Cutting
+    recordings: Iterable[OpenRecording],
+    frames: FramesConfig,
+    cutting: Cutting,
+    layout: PoseLayout | None = None,
 ) -> Generator[Event, None, None]:
     """Events, made by a thread that is a few batches ahead.
 
@@ -133,15 +136,16 @@ def iterate_batches(
         recordings: Opened one after the other; what they are is asked for as late as can be.
         frames: Size that frames are brought to.
         cutting: Size of clips and batches.
+        layout: What the rows of keypoints must say; None where the flow is not made of them.
 
     Raises:
         Exception: Whatever reading raises; but an InputError is told in the recording's `Ended`.
     """
-    return _ahead(plan_batches(_resized(recordings, frames), cutting))
+    return _ahead(plan_batches(open_resized(recordings, frames, layout), cutting))
 
 
 def plan_batches(
-    recordings: Iterable[AbstractContextManager[_Pictures]], cutting: Cutting
+    recordings: Iterable[AbstractContextManager[Pictures]], cutting: Cutting
 ) -> Iterator[Event]:
     """Events of recordings whose frames have the right size."""
     planner = _Planner(cutting)
@@ -150,6 +154,7 @@ def plan_batches(
         planner.timelines.append(lane)
         try:
             with opening as pictures:
+                lane.poses = pictures.poses
                 yield Opened(number, pictures.num_frames)
                 for picture in lane.meter.watch(pictures.iterate()):
                     lane.add(picture)
@@ -166,46 +171,6 @@ def plan_batches(
         yield planner.build_batch()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Pictures:
-    """Frames of a recording at their final size."""
-
-    source: FrameSource
-    settings: FramesConfig
-
-    @property
-    def num_frames(self) -> int:
-        return self.source.num_frames
-
-    @property
-    def height(self) -> int:
-        return self.source.height
-
-    @property
-    def width(self) -> int:
-        return self.source.width
-
-    @property
-    def fps(self) -> float:
-        return self.source.fps
-
-    def iterate(self) -> Iterator[np.ndarray]:
-        size = self.settings.height, self.settings.width, self.settings.fit
-        return (resize_frame(frame, *size) for frame in self.source.iterate())
-
-
-def _resized(
-    recordings: Iterable[OpenRecording], settings: FramesConfig
-) -> Iterator[AbstractContextManager[_Pictures]]:
-    return (_open_resized(recording, settings) for recording in recordings)
-
-
-@contextlib.contextmanager
-def _open_resized(open_recording: OpenRecording, settings: FramesConfig) -> Iterator[_Pictures]:
-    with open_recording() as source:
-        yield _Pictures(source, settings)
-
-
 class _Timeline:
     """The frames of one recording that are still needed."""
 
@@ -213,6 +178,7 @@ class _Timeline:
         self.number = number
         self.first, self.next, self.ready = 0, 0, 0
         self.held: deque[np.ndarray] = deque()
+        self.poses = np.zeros((0, 0), np.float32)
         self.complete, self.format, self.meter = False, NOTHING, ColorMeter()
         self.error: InputError | UsageError | None = None
 
@@ -294,6 +260,7 @@ class _Layout:
         self._cutting = cutting
         self._known = {key: position for position, key in enumerate(earlier)}
         self._images: list[np.ndarray] = []
+        self._poses: list[np.ndarray] = []
         self.starts: list[int] = []
         self.slices: list[int] = []
         self.clips: list[int] = []
@@ -325,8 +292,10 @@ class _Layout:
         last = max([int(places[-1]), *(clip * cut.pairs for clip in new)])
         wanted = np.arange(first, last - cut.before + cut.length) * cut.spacing + lane
         shift = len(self._images) - first - cut.before
-        inside = wanted.clip(0, timeline.received - 1) - timeline.first
-        self._images += [timeline.held[index] for index in inside.tolist()]
+        wanted = wanted.clip(0, timeline.received - 1)
+        self._images += [timeline.held[index] for index in (wanted - timeline.first).tolist()]
+        if timeline.poses.size:
+            self._poses.append(timeline.poses[wanted])
         base = len(self.bank) - clips[0]
         for key in keys:
             self.bank.append(self._number(key, key[2] * cut.pairs + shift))
@@ -343,7 +312,9 @@ class _Layout:
 
     def to_batch(self, parts: list[Part | Ended]) -> Batch:
         images = np.stack(self._images)
-        return Batch(images, self.starts, parts, self.clips, self.bank, self.slices)
+        nothing = np.zeros((len(images), 0), np.float32)
+        poses = np.concatenate(self._poses) if self._poses else nothing
+        return Batch(images, poses, self.starts, parts, self.clips, self.bank, self.slices)
 
 
 def _ahead(events: Iterator[Event]) -> Generator[Event, None, None]:

@@ -22,6 +22,7 @@ from pixelethogram.features.folding import fold_batch_norms
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.frames.augment import to_float
+from pixelethogram.pose.flow import PoseFlow, PoseLayout
 from pixelethogram.progress import Progress
 from pixelethogram.training.layout import to_channels_last
 
@@ -78,6 +79,12 @@ class Engine:
     def parts(self) -> dict[str, nn.Module]:
         """The networks that do the work, by name, for who wants to time them."""
         return self._networks.parts
+
+    @property
+    def layout(self) -> PoseLayout | None:
+        """What the flow is made of, where that is keypoints."""
+        flow = self._model.flow if isinstance(self._model, TwoStream) else None
+        return flow.layout if isinstance(flow, PoseFlow) else None
 
     def forget(self) -> None:
         """Be ready for the first batch of a stream."""
@@ -183,8 +190,11 @@ class _TwoStream:
         self._bank = None
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
-        find_motion = self._shared_motion if self._shared else self._own_motion
-        motion = find_motion(_scale(images, *self._flow_colors, self._kind), batch, engine)
+        if isinstance(self._flow, PoseFlow):
+            motion = self._pose_motion(_upload(batch.poses, images.device), batch, engine)
+        else:
+            find_motion = self._shared_motion if self._shared else self._own_motion
+            motion = find_motion(_scale(images, *self._flow_colors, self._kind), batch, engine)
         frames = _scale(images, *self._colors, self._kind)
         first, number = self._network.seen_frames(self._length)
 
@@ -194,6 +204,14 @@ class _TwoStream:
             return self._network.features_of_frames(seen)
 
         return torch.cat([engine.in_chunks(find_spatial, len(batch.starts)), motion], dim=1)
+
+    def _pose_motion(self, poses: Tensor, batch: Batch, engine: Engine) -> Tensor:
+        def find_motion(start: int, stop: int) -> Tensor:
+            places = torch.tensor(batch.starts[start:stop], device=poses.device)[:, None]
+            rows = poses[places + torch.arange(self._length, device=poses.device)]
+            return self._network.features_of_flow(self._flow(rows)[0].to(self._kind))
+
+        return engine.in_chunks(find_motion, len(batch.starts))
 
     def _own_motion(self, frames: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def find_motion(start: int, stop: int) -> Tensor:
@@ -250,7 +268,7 @@ def _scale(images: Tensor, mean: Tensor, std: Tensor, kind: torch.dtype) -> Tens
 
 
 def _upload(images: np.ndarray, device: torch.device) -> Tensor:
-    """Images on the device; from pinned memory, so that a GPU need not wait for the transfer."""
+    """An array on the device; from pinned memory, so that a GPU need not wait for the transfer."""
     tensor = torch.from_numpy(images)
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)

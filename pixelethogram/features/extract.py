@@ -26,13 +26,13 @@ from pixelethogram.features.batches import (
     Ended,
     Event,
     Opened,
-    OpenRecording,
     Part,
     iterate_batches,
 )
 from pixelethogram.features.engine import Engine
 from pixelethogram.features.extracted import Extracted
 from pixelethogram.features.models import FeaturesNetwork
+from pixelethogram.features.pictures import OpenRecording
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.progress import Progress
 from pixelethogram.store import ArrayWriter
@@ -128,7 +128,7 @@ def extract_all(
     engine.forget()
     cutting = plan_cutting(config, engine.device)
     recordings = [order.open for order in orders]
-    events = iterate_batches(recordings, config.frames, cutting)
+    events = iterate_batches(recordings, config.frames, cutting, engine.layout)
     attributes = {"frames": config.frames.model_dump(), "flow_stride": config.flow.stride}
     with contextlib.closing(events), _Desk(engine, orders, attributes, progress) as desk:
         for event in events:

@@ -27,7 +27,9 @@ from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.features.models.two_stream import Phase
 from pixelethogram.frames.augment import build_augmentation, to_float
 from pixelethogram.frames.clips import ClipDataset
+from pixelethogram.frames.pose_clips import PoseClips
 from pixelethogram.frames.statistics import Statistics
+from pixelethogram.pose.flow import PoseFlow
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
 from pixelethogram.start_weights.fill import COUNTER
@@ -42,6 +44,8 @@ from pixelethogram.training.layout import to_channels_last
 from pixelethogram.training.losses import decayed_parameters
 
 JOINT_LEARNING_RATE = 0.1  # share of the learning rate in the joint phase
+LAYOUT = "pose_layout"  # in results.yaml of a run whose flow is made of keypoints
+OPTIONAL = {"offsets": "offset", "poses": "pose"}  # what else a network may see, and its key
 ENCODER = "encoder."  # what the names of `external` begin with, but for its head
 
 
@@ -49,8 +53,8 @@ ENCODER = "encoder."  # what the names of `external` begin with, but for its hea
 class FeaturesData:
     """Clips with labels, fixed validation clips, and the colors of the videos learned from."""
 
-    train: ClipDataset
-    val: ClipDataset
+    train: ClipDataset | PoseClips
+    val: ClipDataset | PoseClips
     train_labels: np.ndarray
     """(N, K) labels of all training frames, for weights and biases."""
     statistics: Statistics
@@ -74,7 +78,8 @@ def train_features(
     Args:
         run: A run of this stage, new or broken off; it is finished afterwards.
         data: Clips and labels.
-        flow: Any module that maps clips in [0, 1] to flows, finest first; it stays frozen.
+        flow: Any module that maps clips in [0, 1] to flows, finest first; it stays frozen. Or
+            `PoseFlow`, with clips that bring the rows it needs.
         config: All settings.
         device: cpu, cuda or mps.
         progress: Told of every step.
@@ -113,7 +118,8 @@ def train_features(
                 device=device,
                 progress=progress,
             )
-    about = {"phases": results, "start_weights": report.to_dict(), "inputs": data.inputs}
+    layout = {LAYOUT: flow.layout.to_dict()} if isinstance(flow, PoseFlow) else {}
+    about = {"phases": results, "start_weights": report.to_dict(), "inputs": data.inputs, **layout}
     finish_run(run, model.cpu().state_dict(), about)
     for name in results:
         (run.checkpoints / f"{name}.pt").unlink()
@@ -142,8 +148,8 @@ def predict_clips(
     if model.training:
         with torch.no_grad():
             clips = augment(clips)
-    offsets = batch.get("offset")
-    return [model.phase_logits(clips, phase, offsets)]  # type: ignore[operator]
+    given = {name: batch[key] for name, key in OPTIONAL.items() if key in batch}
+    return [model.phase_logits(clips, phase, **given)]  # type: ignore[operator]
 
 
 def stratified_frames(
@@ -242,9 +248,7 @@ def _train_phase(
         return record["result"]
     task = Classifier(
         model,
-        partial(
-            predict_clips, phase=phase, augment=build_augmentation(**settings.augment.model_dump())
-        ),
+        partial(predict_clips, phase=phase, augment=_build_augmentation(settings, data)),
         parameters=partial(_phase_parameters, phase=phase),
         targets=[target],
         loss=settings.loss,
@@ -269,6 +273,14 @@ def _train_phase(
     _keep_phase(done, model, result)
     drop_checkpoints(folder)
     return result
+
+
+def _build_augmentation(settings: FeaturesConfig, data: FeaturesData) -> nn.Module:
+    """Changes of pictures; of drawn poses only colors, as keypoints were moved before."""
+    wanted = settings.augment.model_dump()
+    if isinstance(data.train, PoseClips):
+        wanted |= {"flip_horizontal": 0.0, "flip_vertical": 0.0, "rotation_degrees": 0.0}
+    return build_augmentation(**wanted)
 
 
 def _keep_phase(path: Path, model: nn.Module, result: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def weigh_loss(clips: Tensor, flows: Sequence[Tensor], config: FlowConfig) -> Fl
         flows: What the network found in them, finest first, each (B, 2, L-1, h, w).
         config: Settings of the stage.
     """
-    weights, wanted = config.loss, config.model
+    weights, wanted = config.loss, config.network
     factor, sparsity = weights.smoothness_factor, weights.sparsity
     factor = wanted.smoothness_factor if factor is None else factor
     return flow_loss(

@@ -44,7 +44,7 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
         progress: Told of every step.
     """
     torch.manual_seed(config.seed)
-    network = FlowGenerator(config.flow.model.build(), data.statistics.mean, data.statistics.std)
+    network = FlowGenerator(config.flow.network.build(), data.statistics.mean, data.statistics.std)
     report = load_flow_weights(network, config.flow, progress)
     network.to(device)
     to_channels_last(network)
@@ -73,7 +73,7 @@ def train_flow(run: Run, data: FlowData, config: Config, *, device: str, progres
 def load_flow(run: Run) -> FlowGenerator:
     """The trained flow network of a finished run, in eval mode on the CPU."""
     zeros = (0.0, 0.0, 0.0)
-    network = FlowGenerator(run.config.flow.model.build(), zeros, zeros)
+    network = FlowGenerator(run.config.flow.network.build(), zeros, zeros)
     network.load_state_dict(run.load_weights())
     return network.eval()
 

@@ -6,6 +6,8 @@ What a frame shows depends on that frame alone, never on the clip it is part of
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -13,7 +15,9 @@ from types import TracebackType
 import numpy as np
 
 from pixelethogram.config import DrawingConfig
+from pixelethogram.pose.augment import Change, apply_change, change_panel
 from pixelethogram.pose.drawing import Scene, draw_frame
+from pixelethogram.pose.flow import PoseLayout
 from pixelethogram.pose.gaps import drop_unsure, fill_gaps
 from pixelethogram.pose.location import measure_body
 from pixelethogram.pose.look import build_look
@@ -37,12 +41,48 @@ class DrawnPose:
         pose = fill_gaps(drop_unsure(pose, settings.min_confidence), settings.max_gap_frames)
         body = settings.body_pixels or measure_body(pose)
         look = build_look(pose.skeleton, len(pose.individuals))
-        self.num_frames, self.fps = pose.num_frames, pose.fps
-        self.height, self.width = height, width
-        self._points = pose.positions
-        self._opacity = fade(pose.confidence, settings.min_confidence, settings.full_confidence)
+        opacity = fade(pose.confidence, settings.min_confidence, settings.full_confidence)
+        self._pose = dataclasses.replace(pose, confidence=opacity)
+        self.fps, self.height, self.width = pose.fps, height, width
         self._scene = Scene(pose.skeleton, look, pose.height, pose.width, body)
         self._panels = view_transforms(pose, settings.view, height, width, body)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the recording."""
+        return self._pose.num_frames
+
+    @property
+    def layout(self) -> PoseLayout:
+        """What the numbers in `rows` are."""
+        boxes = ((each.top, each.left, each.height, each.width) for each in self._panels)
+        size, animals = (self.height, self.width), len(self._pose.individuals)
+        return PoseLayout(self._pose.skeleton, animals, tuple(boxes), size)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(T, D) float32, all that `PoseFlow` has to know of each frame."""
+        matrices = np.stack([panel.matrices for panel in self._panels], axis=1)
+        return self.layout.to_rows(self._pose.positions, matrices, self._scene.body)
+
+    def take(self, frames: np.ndarray, change: Change, generator: np.random.Generator) -> DrawnPose:
+        """Some frames as a recording of their own, all changed alike.
+
+        Args:
+            frames: (n,) which, repeats allowed; the noise of a frame is drawn once.
+            change: Of the pose; a view that follows animals goes along.
+            generator: Where noise comes from.
+        """
+        once, places = np.unique(frames, return_inverse=True)
+        pose = apply_change(_pick(self._pose, once), change, generator)
+        panels = [dataclasses.replace(each, matrices=each.matrices[once]) for each in self._panels]
+        panels = [change_panel(each, pose, change) for each in panels]
+        taken = copy.copy(self)
+        taken._pose = _pick(pose, places)
+        taken._panels = [
+            dataclasses.replace(each, matrices=each.matrices[places]) for each in panels
+        ]
+        return taken
 
     def __enter__(self) -> DrawnPose:
         return self
@@ -79,7 +119,7 @@ class DrawnPose:
     def _draw(self, frame: int) -> np.ndarray:
         if not 0 <= frame < self.num_frames:
             raise IndexError(f"the pose has {self.num_frames} frames, not {frame}")
-        points, opacity = self._points[frame], self._opacity[frame]
+        points, opacity = self._pose.positions[frame], self._pose.confidence[frame]
         size = (self.height, self.width)
         picture = draw_frame(self._scene, self._panels, frame, points, opacity, size)
         return (picture * 255 + 0.5).astype(np.uint8)
@@ -90,6 +130,11 @@ def fade(confidence: np.ndarray, none: float, full: float) -> np.ndarray:
     if full <= none:
         return (confidence >= full).astype(np.float32)
     return ((confidence - none) / (full - none)).clip(0, 1).astype(np.float32)
+
+
+def _pick(pose: Pose, frames: np.ndarray) -> Pose:
+    positions, confidence = pose.positions[frames], pose.confidence[frames]
+    return dataclasses.replace(pose, positions=positions, confidence=confidence)
 
 
 def hash_drawing(settings: DrawingConfig, pose_sha256: str) -> str:

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.views import Panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Change:
     scale: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     noise: float = 0.0
+
+    @property
+    def linear(self) -> np.ndarray:
+        """(2, 2) what becomes of a step (x, y)."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        mirror = np.diag([-1.0 if self.mirror else 1.0, 1.0])
+        return self.scale * np.array([[cos, -sin], [sin, cos]]) @ mirror
 
 
 def draw_change(
@@ -66,14 +74,43 @@ def draw_change(
 
 def apply_change(pose: Pose, change: Change, generator: np.random.Generator) -> Pose:
     """The changed pose; what is missing stays missing, the size of the recording stays as it is."""
-    middle = np.array([pose.width - 1, pose.height - 1]) / 2
+    middle = _middle(pose)
     positions, confidence = pose.positions - middle, pose.confidence
     if change.mirror:
         twin = list(pose.skeleton.mirror)
-        positions, confidence = positions[:, :, twin] * [-1, 1], confidence[:, :, twin]
-    cos, sin = math.cos(change.angle), math.sin(change.angle)
-    turn = change.scale * np.array([[cos, sin], [-sin, cos]])  # for rows of points
-    positions = positions @ turn + middle + change.shift
+        positions, confidence = positions[:, :, twin], confidence[:, :, twin]
+    positions = positions @ change.linear.T + middle + change.shift
     if change.noise:
         positions = positions + generator.normal(0, change.noise, positions.shape)
     return dataclasses.replace(pose, positions=positions, confidence=confidence)
+
+
+def change_panel(panel: Panel, pose: Pose, change: Change) -> Panel:
+    """The panel in which a changed pose lies as the view would lay it.
+
+    A view that follows animals goes along with the change, but for its noise and its scale: body
+    lengths are those of the recording. A view of the whole recording stays.
+
+    Args:
+        panel: Of the pose before the change.
+        pose: Gives the size of the recording.
+        change: What happens to the pose.
+    """
+    moved = any(change.shift) or not np.array_equal(change.linear, np.eye(2))
+    if not (panel.follows and moved):
+        return panel
+    turn, shift = panel.matrices[:, :, :2].astype(np.float64), panel.matrices[:, :, 2]
+    middle = _middle(pose)
+    centres = np.linalg.solve(turn, (panel.middle - shift)[..., None])[..., 0]
+    centres = (centres - middle) @ change.linear.T + middle + change.shift
+    if panel.turns:
+        x, y = (turn[:, 0] @ change.linear.T).T  # the heading is the row that becomes x
+        size = np.hypot(x, y) / panel.scale
+        turn = np.stack([x, y, -y, x], axis=-1).reshape(-1, 2, 2) / size[:, None, None]
+    shift = panel.middle - (turn @ centres[..., None])[..., 0]
+    matrices = np.concatenate([turn, shift[..., None]], axis=-1).astype(np.float32)
+    return dataclasses.replace(panel, matrices=matrices)
+
+
+def _middle(pose: Pose) -> np.ndarray:
+    return np.array([pose.width - 1, pose.height - 1]) / 2

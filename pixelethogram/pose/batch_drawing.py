@@ -102,7 +102,7 @@ def draw_limb_heatmaps(
     y = torch.arange(size[0], device=points.device, dtype=points.dtype)[:, None]
     maps = points.new_zeros(len(points), len(edges), *size)
     for edge, (start, stop) in enumerate(edges):
-        square = square_distance(x, y, _corner(points, start), _corner(points, stop))
+        square = square_distance(x, y, corner_of(points, start), corner_of(points, stop))
         peak = torch.minimum(confidence[:, start], confidence[:, stop])[:, None, None]
         maps[:, edge] = peak * torch.exp(-square / (2 * sigma**2))
     return maps
@@ -153,26 +153,34 @@ def _draw_animal(
     layer = points.new_zeros(len(points), 4, grid[1].shape[0], grid[0].shape[-1])
     if len(skeleton.outline) > 2:
         outline = list(skeleton.outline)
-        cover, share = _cover_body(points[:, outline], opacity[:, outline], grid)
+        cover, share = cover_body(points[:, outline], opacity[:, outline], grid)
         _lay(layer, cover * (BODY_OPACITY * share)[:, None, None], look.bodies[animal])
     for edge, (start, stop) in enumerate(skeleton.edges):
         share = torch.minimum(opacity[:, start], opacity[:, stop])[:, None, None]
-        cover = cover_capsule(*grid, _corner(points, start), _corner(points, stop), radii[1])
+        cover = cover_capsule(*grid, corner_of(points, start), corner_of(points, stop), radii[1])
         _lay(layer, cover * share, look.limbs[animal, edge])
     for point in look.order:
-        cover = cover_disc(*grid, _corner(points, point), radii[0])
+        cover = cover_disc(*grid, corner_of(points, point), radii[0])
         _lay(layer, cover * opacity[:, point, None, None], look.points[animal, point])
     return layer
 
 
-def _cover_body(
+def cover_body(
     corners: Tensor, opacity: Tensor, grid: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Coverage (B, H, W) of the polygons whose corners are seen, and their opacity (B,)."""
+    """Coverage (B, H, W) of the polygons whose corners are seen, and their opacity (B,).
+
+    Args:
+        corners: (B, C, 2) round the body.
+        opacity: (B, C); 0 where a corner is not seen. With fewer than three there is no body.
+        grid: x and y of the pixels.
+    """
     seen = opacity > 0  # (B, C)
     last = _last_seen(seen)
     squeezed = torch.gather(corners, 1, last[..., None].expand(-1, -1, 2))
-    cover = cover_polygon(*grid, [_corner(squeezed, corner) for corner in range(corners.shape[1])])
+    cover = cover_polygon(
+        *grid, [corner_of(squeezed, corner) for corner in range(corners.shape[1])]
+    )
     enough = seen.sum(dim=1) > 2
     share = opacity.masked_fill(~seen, 1.0).amin(dim=1)
     return cover, torch.where(enough, share, torch.zeros_like(share))
@@ -186,7 +194,8 @@ def _last_seen(seen: Tensor) -> Tensor:
     return order[marked.cummax(dim=1).values.clamp(min=0)][:, count:]
 
 
-def _corner(points: Tensor, point: int) -> tuple[Tensor, Tensor]:
+def corner_of(points: Tensor, point: int) -> tuple[Tensor, Tensor]:
+    """x and y, each (B, 1, 1), of one of the points (B, P, 2)."""
     return points[:, point, 0, None, None], points[:, point, 1, None, None]
 
 

@@ -14,14 +14,14 @@ EDGE = 1.5  # pixels from nothing to all; a centroid is then off by 0.021 pixels
 TINY = 1e-12
 
 
-def cover_disc(x: Any, y: Any, centre: tuple[Any, Any], radius: float) -> Any:
+def cover_disc(x: Any, y: Any, centre: tuple[Any, Any], radius: Any) -> Any:
     """Disc around a point."""
     distance = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) ** 0.5
     return soften(radius - distance)
 
 
 def cover_capsule(
-    x: Any, y: Any, start: tuple[Any, Any], stop: tuple[Any, Any], radius: float
+    x: Any, y: Any, start: tuple[Any, Any], stop: tuple[Any, Any], radius: Any
 ) -> Any:
     """Line with round ends."""
     return soften(radius - square_distance(x, y, start, stop) ** 0.5)

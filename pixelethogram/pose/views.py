@@ -33,6 +33,7 @@ class Panel:
         scale: Pixels of the picture per pixel of the recording, the same on every frame.
         matrices: (T, 2, 3) float32, (x, y, 1) of the recording -> (x, y) of the picture.
         follows: True where the view goes along with animals, so that the ground moves.
+        turns: True where it also turns with one.
     """
 
     top: int
@@ -42,6 +43,12 @@ class Panel:
     scale: float
     matrices: np.ndarray
     follows: bool
+    turns: bool = False
+
+    @property
+    def middle(self) -> np.ndarray:
+        """(2,) x and y in the picture."""
+        return np.array([self.left + (self.width - 1) / 2, self.top + (self.height - 1) / 2])
 
     def place(self, positions: np.ndarray) -> np.ndarray:
         """(T, ..., 2) of the recording -> the same points in the picture; NaN stays NaN."""
@@ -101,7 +108,8 @@ def _arena_panel(pose: Pose, height: int, width: int) -> Panel:
 
 def _ego_panel(location: Location, animal: int, box: tuple[int, int, int, int]) -> Panel:
     across = location.body * EGO_BODIES
-    return _follow(location.centres[:, animal], location.headings[:, animal], across, box)
+    panel = _follow(location.centres[:, animal], location.headings[:, animal], across, box)
+    return dataclasses.replace(panel, turns=True)
 
 
 def _follow(

@@ -36,6 +36,7 @@ class Numbered:
     """A recording whose frame t of recording r is the number 256 r + t, in its first two colors."""
 
     height, width, fps = 2, 2, 30.0
+    poses = np.zeros((0, 0), np.float32)
 
     def __init__(self, recording: int, num_frames: int, broken: bool = False) -> None:
         self.recording, self.num_frames, self.broken = recording, num_frames, broken

@@ -48,7 +48,8 @@ def build(preset: str, length: int = 5, **settings: Any) -> TwoStream:
 def make_batch(number: int = 3, length: int = 5, size: int = 48) -> Batch:
     images = np.random.default_rng(0).integers(0, 256, (number + length - 1, size, size, 3))
     starts = list(range(number))
-    return Batch(images.astype(np.uint8), starts, [Part(0, 0, number)], [], [], [])
+    nothing = np.zeros((len(images), 0), np.float32)
+    return Batch(images.astype(np.uint8), nothing, starts, [Part(0, 0, number)], [], [], [])
 
 
 def build_engine(model: Any, precision: str, chunk: int = 2, progress: Any = None) -> Engine:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from pixelethogram.pose.drawing import Scene
-from pixelethogram.pose.flow import pose_flow
-from pixelethogram.pose.look import build_look
+from pixelethogram.errors import InputError
+from pixelethogram.pose.flow import PoseFlow, PoseLayout
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.pose.views import View, view_transforms
@@ -17,13 +17,26 @@ BODY = np.array([[20.0, 0], [0, -8], [0, 8], [-20, 0]])  # 40 pixels long
 SIZE = (96, 96)
 
 
-def flow_of(positions: np.ndarray, view: View = "arena") -> np.ndarray:
-    """Flow of animals in a recording as large as the picture."""
+def rows_of(
+    positions: np.ndarray, view: View = "arena", skeleton: Skeleton = SKELETON
+) -> tuple[PoseLayout, np.ndarray]:
+    """Rows of animals in a recording as large as the picture, and what they say."""
     names = tuple("ab"[: positions.shape[1]])
-    pose = Pose(positions, np.ones(positions.shape[:3]), SKELETON, names, *SIZE, 30.0)
-    scene = Scene(SKELETON, build_look(SKELETON, len(names)), *SIZE, 40.0)
+    pose = Pose(positions, np.ones(positions.shape[:3]), skeleton, names, *SIZE, 30.0)
     panels = view_transforms(pose, view, *SIZE, 40.0)
-    return pose_flow(scene, panels, pose.positions, SIZE)
+    boxes = tuple((each.top, each.left, each.height, each.width) for each in panels)
+    layout = PoseLayout(skeleton, len(names), boxes, SIZE)
+    matrices = np.stack([panel.matrices for panel in panels], axis=1)
+    return layout, layout.to_rows(pose.positions, matrices, 40.0)
+
+
+def flow_of(
+    positions: np.ndarray, view: View = "arena", skeleton: Skeleton = SKELETON
+) -> np.ndarray:
+    """(T - 1, 2, h, w) where the whole recording is one clip."""
+    layout, rows = rows_of(positions, view, skeleton)
+    (flow,) = PoseFlow(layout)(torch.from_numpy(rows)[None])
+    return flow[0].transpose(0, 1).numpy()
 
 
 def moving(step: tuple[float, float], num_frames: int = 4) -> np.ndarray:
@@ -80,8 +93,79 @@ def test_two_animals_move_each_in_their_own_way() -> None:
     np.testing.assert_allclose(flow[:, 38, 25], [0, 1.0], atol=1e-4)
 
 
-def test_an_animal_that_the_view_follows_stands_still() -> None:
-    positions = np.concatenate([moving((2.0, 0.0), 12), moving((0.0, 0.0), 12) + [0, 25]], axis=1)
-    flow = flow_of(positions, "ego")
-    np.testing.assert_allclose(flow[5, :, 24, 24], [0, 0], atol=1e-3)
-    assert flow[5, 0].min() < -0.5  # the other one falls behind
+def test_a_clip_is_laid_by_the_frame_in_its_middle() -> None:
+    """The animal that the view follows keeps its own motion, the other one stands still."""
+    walker, other = moving((2.0, 0.0), 11), moving((0.0, 0.0), 11) + [0, 25]
+    flow = flow_of(np.concatenate([walker, other], axis=1), "ego")
+    scale = SIZE[0] / (4 * 40)  # an ego view is four bodies wide
+    np.testing.assert_allclose(flow[5, :, 24, 24], [2 * scale / 2, 0], atol=1e-3)
+    assert flow[5, 0].min() > -1e-4
+    np.testing.assert_allclose(flow[5][:, 24 + 7, 20:28], 0, atol=1e-3)
+
+
+def test_in_an_ego_view_motion_is_turned_with_the_animal() -> None:
+    turned = moving((0.0, 0.0), 11)
+    middle = turned.mean(axis=(0, 2))
+    up = (turned - middle) @ np.array([[0.0, -1.0], [1.0, 0.0]]) + middle  # faces up
+    walking = up + np.arange(11)[:, None, None, None] * np.array([0.0, -2.0])
+    flow = flow_of(walking, "ego")
+    np.testing.assert_allclose(flow[5, :, 24, 24], [2 * SIZE[0] / 160 / 2, 0], atol=1e-3)
+
+
+def test_panels_do_not_run_into_each_other() -> None:
+    positions = np.concatenate([moving((2.0, 0.0), 11) - [12, 28], moving((0.0, 2.0), 11)], axis=1)
+    layout, _ = rows_of(positions, "composite")
+    flow = flow_of(positions, "composite")
+    top, left, height, width = layout.boxes[1]
+    outside = np.ones((48, 48), bool)
+    for top, left, height, width in layout.boxes:
+        outside[top // 2 : -(-(top + height) // 2), left // 2 : -(-(left + width) // 2)] = False
+    assert len(layout.boxes) == 3 and outside.any()
+    assert (flow[:, :, outside] == 0).all()
+    assert (np.abs(flow[:, :, : layout.boxes[0][2] // 2]).max(axis=(1, 2, 3)) > 0.1).all()
+
+
+def test_clips_of_a_batch_do_not_mix() -> None:
+    layout, rows = rows_of(moving((2.0, 0.0), 8), "composite")
+    clips = torch.from_numpy(np.stack([rows[:5], rows[3:8], rows[2:7]]))
+    (together,) = PoseFlow(layout)(clips)
+    for clip, flow in zip(clips, together, strict=True):
+        torch.testing.assert_close(PoseFlow(layout)(clip[None])[0][0], flow)
+
+
+def test_a_network_of_sixteen_bits_changes_no_velocity() -> None:
+    layout, rows = rows_of(moving((0.25, 0.5), 5))
+    (plain,) = PoseFlow(layout)(torch.from_numpy(rows)[None])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (flow,) = PoseFlow(layout)(torch.from_numpy(rows)[None])
+    assert flow.dtype == torch.float32
+    torch.testing.assert_close(flow, plain)
+
+
+def test_a_corner_that_is_missing_makes_the_body_smaller() -> None:
+    positions = moving((2.0, 0.0), 2)
+    positions[:, 0, 1] = np.nan
+    flow = flow_of(positions)[0]
+    assert flow[0, 26, 20] == pytest.approx(1.0, abs=1e-4)  # nose, tail and right remain
+    assert flow[0, 22, 20] == 0  # where left was
+
+
+def test_without_an_outline_only_limbs_and_points_move() -> None:
+    line = Skeleton(("nose", "left", "right", "tail"), ((0, 3),))
+    flow = flow_of(moving((2.0, 0.0), 2), skeleton=line)[0]
+    assert flow[0, 24, 24] == pytest.approx(1.0, abs=1e-4)
+    assert flow[0, 22, 22] == 0
+
+
+def test_a_layout_comes_back_from_plain_values() -> None:
+    layout, rows = rows_of(moving((2.0, 0.0), 2), "composite")
+    assert PoseLayout.from_dict(layout.to_dict()) == layout
+    assert rows.shape == (2, layout.num_columns)
+
+
+def test_other_animals_or_keypoints_are_refused_by_name() -> None:
+    layout, _ = rows_of(moving((2.0, 0.0), 2))
+    two, _ = rows_of(np.concatenate([moving((2.0, 0.0), 2)] * 2, axis=1))
+    with pytest.raises(InputError, match="the pose has 2 animals with the keypoints nose, left"):
+        layout.check(two)
+    layout.check(layout)

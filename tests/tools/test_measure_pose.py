@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from pixelethogram.config_layers import load_config
+from pixelethogram.lineage import needed_stages
 from pixelethogram.splits import Segment
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "measure_pose.py"
@@ -68,6 +70,23 @@ def test_the_mean_of_two_rows_is_the_mean_of_their_probabilities(tool: ModuleTyp
     other = [{**fold, "probabilities": 1 - fold["probabilities"]} for fold in one]
     ((first, *_),) = tool.average([[one], [other]])
     np.testing.assert_allclose(first["probabilities"], 0.5)
+
+
+def test_each_input_says_where_its_flow_comes_from(tool: ModuleType) -> None:
+    stages = {
+        name: needed_stages(load_config(None, {}, words)) for name, words in tool.INPUTS.items()
+    }
+    assert stages == {
+        "keypoints": ["features", "sequence"],
+        "drawn": ["flow", "features", "sequence"],
+        "drawn_pose_flow": ["features", "sequence"],
+    }
+    assert load_config(None, {}, tool.INPUTS["drawn_pose_flow"]).has_pose_flow
+
+
+def test_a_folder_without_projects_is_no_success(tool: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="make them first"):
+        tool.run_scores(tool.parse_arguments(["score", str(tmp_path)]))
 
 
 def test_frames_with_a_pose_and_no_labels_are_not_scored(tool: ModuleType) -> None:

@@ -10,7 +10,8 @@ that maps clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w), and gi
 * `phases`: what its training consists of. In each, `phase_logits(clips, phase)` is compared with
   the labels, `phase_modules(phase)` learn, and `needs_clips(phase)` tells whether the phase looks
   at whole clips or only at their centre frames. A network with flow also takes stretches and
-  offsets in place of clips, see `features.shared_flow`.
+  offsets in place of clips, see `features.shared_flow`, and rows of keypoints beside clips where
+  its flow is made of those (`pose.flow`).
 * `set_head_bias(bias (O,))`: logits to start from.
 
 `paper` of the settings class says where the network was published; `pixelethogram models` shows it.

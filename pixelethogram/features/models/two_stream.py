@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.features.shared_flow import cut_clips, cut_flow
+from pixelethogram.pose.flow import PoseFlow
 
 MIN_STD = 1e-3
 
@@ -40,7 +41,8 @@ class TwoStream(nn.Module):
     The flow network is frozen: no gradient, always in evaluation mode.
 
     Args:
-        flow: Clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w).
+        flow: Clips in [0, 1] to flows, finest first, each (B, 2, L-1, h, w); or `PoseFlow`, which
+            is given rows of keypoints (B, L, D) in place of clips.
         spatial: Sees z-scored frames.
         motion: Sees the finest flow.
         mean: Mean of red, green, blue over the training videos, in [0, 1].
@@ -111,14 +113,15 @@ class TwoStream(nn.Module):
         seen = frames.transpose(1, 2).flatten(1, 2)[:, shift : shift + 3]
         return self.spatial.forward_features(seen)
 
-    def motion_features(self, clips: Tensor) -> Tensor:
-        """Features (B, F) of the finest flow of clips (B, 3, L, H, W) in [0, 1]."""
-        return self.features_of_flow(self.finest_flow(clips))
+    def motion_features(self, seen: Tensor) -> Tensor:
+        """Features (B, F) of the finest flow of what the flow is made of, see `finest_flow`."""
+        return self.features_of_flow(self.finest_flow(seen))
 
-    def finest_flow(self, clips: Tensor) -> Tensor:
-        """Flow (B, 2, L-1, h, w) of clips (B, 3, L, H, W) in [0, 1], without a gradient."""
+    def finest_flow(self, seen: Tensor) -> Tensor:
+        """Flow (B, 2, L-1, h, w), without a gradient, of clips (B, 3, L, H, W) in [0, 1], or of
+        rows (B, L, D) where it is made of keypoints."""
         with torch.no_grad():
-            return self.flow(clips)[0]
+            return self.flow(seen)[0]
 
     def shared_flow(self, stretches: Tensor, offsets: Tensor) -> Tensor:
         """Flow (B, 2, L-1, h, w) cut from stretches (B, 3, 2 L - 1, H, W), without a gradient."""
@@ -130,9 +133,15 @@ class TwoStream(nn.Module):
         seen = flow if self.flow_as == "time" else flow.transpose(1, 2).flatten(1, 2)
         return self.motion.forward_features(seen)
 
-    def forward_features(self, clips: Tensor) -> Tensor:
-        """Spatial features, then motion features (B, D) of clips (B, 3, L, H, W) in [0, 1]."""
-        return torch.cat([self.spatial_features(clips), self.motion_features(clips)], dim=1)
+    def forward_features(self, clips: Tensor, poses: Tensor | None = None) -> Tensor:
+        """Spatial features, then motion features (B, D).
+
+        Args:
+            clips: (B, 3, L, H, W) in [0, 1].
+            poses: (B, L, D) rows that the flow is made of, where it is made of keypoints.
+        """
+        motion = self.motion_features(clips if poses is None else poses)
+        return torch.cat([self.spatial_features(clips), motion], dim=1)
 
     def stream_logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, O) of the spatial and of the motion stream from features (B, D)."""
@@ -154,7 +163,13 @@ class TwoStream(nn.Module):
         """Fused logits (B, O) of the centre frames of clips (B, 3, L, H, W) in [0, 1]."""
         return self.forward_head(self.forward_features(clips))
 
-    def phase_logits(self, clips: Tensor, phase: Phase, offsets: Tensor | None = None) -> Tensor:
+    def phase_logits(
+        self,
+        clips: Tensor,
+        phase: Phase,
+        offsets: Tensor | None = None,
+        poses: Tensor | None = None,
+    ) -> Tensor:
         """Logits (B, O) of the stream that a phase trains, or of both fused.
 
         Args:
@@ -162,9 +177,11 @@ class TwoStream(nn.Module):
             phase: Which stream.
             offsets: (B,) where in its stretch each clip begins; the flow is then shared, see
                 `features.shared_flow`.
+            poses: (B, L, D) rows that the flow is made of, where it is made of keypoints.
         """
         if offsets is None:
-            own, find_flow = clips, partial(self.finest_flow, clips)
+            seen = clips if poses is None else poses
+            own, find_flow = clips, partial(self.finest_flow, seen)
         else:
             own, find_flow = cut_clips(clips, offsets), partial(self.shared_flow, clips, offsets)
         if phase == "spatial":
@@ -185,4 +202,5 @@ class TwoStream(nn.Module):
 
     def needs_clips(self, phase: Phase) -> bool:
         """Whether a phase looks at more of a clip than its centre frame."""
-        return phase != "spatial" or self.spatial_sees != "centre"
+        learned = phase != "spatial" and not isinstance(self.flow, PoseFlow)
+        return learned or self.spatial_sees != "centre"

@@ -8,6 +8,8 @@ width, rounded up, for any H and W of at least 8. Clips are z-scored; `FlowGener
 Each settings class also says which loss its network was published with, for settings that leave it
 open: ``smoothness_factor`` on all weights of smoothness, and ``sparsity``, the weight of the mean
 absolute flow. ``paper`` says where it was published; `pixelethogram models` shows it.
+
+`POSE_MODELS` are no networks on clips: they compute the flow from keypoints, and are never trained.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import get_args
 
 from pixelethogram.flow.models.motionnet import MotionNetConfig, MotionNetLiteConfig
 from pixelethogram.flow.models.pairwise_motionnet import PairwiseMotionNetConfig
+from pixelethogram.flow.models.pose import PoseFlowConfig
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNetConfig
 from pixelethogram.flow.models.tiny_motionnet_3d import TinyMotionNet3DConfig
 
@@ -29,3 +32,4 @@ FlowModelConfig = (
 MODELS: dict[str, type[FlowModelConfig]] = {
     config.model_fields["name"].default: config for config in get_args(FlowModelConfig)
 }
+POSE_MODELS: dict[str, type[PoseFlowConfig]] = {"pose": PoseFlowConfig}
