@@ -68,7 +68,8 @@ def refuse_other_inputs(path: Path, learned: str | None) -> None:
         raise InputError(
             "these networks were trained on drawn poses, and this is a recording of pixels",
             where=path,
-            why="networks do not understand frames of a kind that they have never seen",
+            why="they learned in a project of pose files, or with frames.pose.instead_of_pixels or "
+            "flow.model.name=pose",
             do="give the pose file of the recording instead",
         )
     raise InputError(
