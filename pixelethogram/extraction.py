@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from pixelethogram.features.extract import Order, build_engine, extract_all
 from pixelethogram.features.keypoints import PoseOrder, extract_poses
 from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
+from pixelethogram.frames.pose_files import DRAWN, PIXELS, fits_inputs
 from pixelethogram.frames.source import FrameSource
 from pixelethogram.lineage import load_flow_of
 from pixelethogram.pose.pose import Pose
+from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import Run, find_runs, latest_run
 from pixelethogram.stages import Job
@@ -38,6 +41,7 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
     ]
     if not missing:
         return 0
+    _warn_of_other_inputs(missing, run, job.progress)
     model = load_features(run, load_flow_of(run)).to(job.device)
     if isinstance(model, Keypoints):
         poses = [_order_pose_features(job.project, video, run) for video in missing]
@@ -52,6 +56,18 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
         for found in extracted:
             found.check()
     return len(missing)
+
+
+def _warn_of_other_inputs(videos: Sequence[Video], run: Run, progress: Progress) -> None:
+    learned, frames = run.results.get("inputs"), run.config.frames
+    names = [each.name for each in videos if not fits_inputs(each.is_drawn(frames), learned)]
+    if names:
+        other = PIXELS if learned == DRAWN else "drawn poses"
+        seen = "drawn poses" if learned == DRAWN else PIXELS
+        progress.message(
+            f"note: the networks learned from {seen}, but {', '.join(names)}: {other}; "
+            "what they say of these is not to be trusted"
+        )
 
 
 def _order_features(project: Project, video: Video, run: Run) -> Order:

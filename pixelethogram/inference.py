@@ -29,7 +29,7 @@ from pixelethogram.features.keypoints import PoseOrder, extract_poses
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.keypoints import Keypoints
 from pixelethogram.features.train import load_features
-from pixelethogram.frames.pose_files import holds_pose, read_one_pose
+from pixelethogram.frames.pose_files import DRAWN, read_one_pose, refuse_other_inputs
 from pixelethogram.frames.source import (
     FrameSource,
     find_recordings,
@@ -81,6 +81,8 @@ class PipelineModels:
     device: str
     training_videos: TrainingVideos | None = None
     """What they learned from; None in runs that did not keep it."""
+    inputs: str | None = None
+    """drawn, pixels or both; None in runs that did not note it."""
     raters: tuple[str, ...] = ()
     """With a head each; empty where one head answers for all of them."""
     rater: str | None = None
@@ -117,6 +119,7 @@ def load_models(
         decision,
         device,
         read_training_videos(run.folder),
+        features_run.results.get("inputs"),
         sequence.raters,
         rater,
     )
@@ -292,7 +295,7 @@ def _look_at(
 ) -> Target | VideoResult:
     """What is to be done; or the result, where it is done, or cannot be."""
     try:
-        _refuse_undrawn(source, models.config)
+        refuse_other_inputs(source, _find_inputs(models))
         target = Target(source, folder, hash_recording(source), heed_facts(source, facts))
         done = None if overwrite else read_result(target, maker)
     except (InputError, UsageError) as error:
@@ -300,15 +303,10 @@ def _look_at(
     return done or target
 
 
-def _refuse_undrawn(source: Path, config: Config) -> None:
-    wanted = config.frames.pose.instead_of_pixels or config.has_pose_flow
-    if wanted and not holds_pose(source):
-        raise InputError(
-            "these networks were trained on drawn poses, and this is a recording of pixels",
-            where=source,
-            why="frames.pose.instead_of_pixels or flow.model.name=pose was set in training",
-            do="give the pose file of the recording instead",
-        )
+def _find_inputs(models: PipelineModels) -> str | None:
+    """What the networks learned from; runs of earlier versions said so in their settings only."""
+    drawn = models.config.frames.pose.instead_of_pixels or models.config.has_pose_flow
+    return DRAWN if drawn else models.inputs
 
 
 def _find_unusual(models: PipelineModels, features: ArrayReader, format: Format) -> list[str]:

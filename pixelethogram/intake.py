@@ -30,7 +30,8 @@ def add_recordings(
 ) -> list[Path]:
     """Add every recording in files and folders, with the labels that lie beside it.
 
-    One that cannot be read does not stop the others.
+    One that cannot be read does not stop the others. Files of labels are no recordings, though
+    poses/*.csv names them too.
 
     Args:
         project: Where to add them.
@@ -45,7 +46,7 @@ def add_recordings(
     """
     project.behaviors  # noqa: B018 - refuses a folder that is no project before any work
     failed = []
-    for source, _ in find_recordings(sources):
+    for source, _ in find_recordings(_without_labels(sources)):
         try:
             for line in _add_one(project, source, copy, overwrite, facts or Facts()):
                 progress.message(line)
@@ -53,6 +54,17 @@ def add_recordings(
             failed.append(source)
             progress.message(f"{source.name}: {error}")
     return failed
+
+
+def _without_labels(sources: Sequence[Path]) -> list[Path]:
+    recordings = [source for source in sources if not source.name.endswith(LABELS_SUFFIX)]
+    if sources and not recordings:
+        raise UsageError(
+            f"{sources[0].name} holds labels and is no recording",
+            where=sources[0],
+            do="add the recording, its labels come along; or: pixelethogram import PROJECT FILE",
+        )
+    return recordings
 
 
 def video_of_labels(path: Path) -> str:

@@ -11,6 +11,7 @@ from pixelethogram.errors import UsageError
 from pixelethogram.features.train import FeaturesData, scored_frames, stratified_frames
 from pixelethogram.flow.models.pose import PoseFlowConfig
 from pixelethogram.frames.pose_clips import PoseClips, sample_colors
+from pixelethogram.frames.pose_files import DRAWN
 from pixelethogram.pose.flow import PoseFlow, PoseLayout
 from pixelethogram.project import Project
 from pixelethogram.spans import read_labelled
@@ -52,6 +53,7 @@ def gather_pose_clips(project: Project, config: Config) -> tuple[FeaturesData, P
         sample_colors([recordings[number] for number in sorted({n for n, *_ in spans["train"]})]),
         project.behaviors,
         project.exclusive,
+        DRAWN,
     )
     return data, flow
 

@@ -31,6 +31,7 @@ from pixelethogram.features.train import (
 )
 from pixelethogram.flow.train import FlowData, load_flow, sample_clip_frames, train_flow
 from pixelethogram.frames.clips import ClipDataset
+from pixelethogram.frames.pose_files import name_inputs
 from pixelethogram.frames.proxy import ProxyFile, build_proxy
 from pixelethogram.frames.statistics import Statistics, pool_statistics
 from pixelethogram.lineage import list_differences, load_flow_of, parent_of
@@ -149,6 +150,7 @@ def _train_features(job: Job, run: Run) -> Run:
         _pool(proxies, spans["train"]),
         job.project.behaviors,
         job.project.exclusive,
+        name_inputs(video.is_drawn(job.config.frames) for video in videos),
     )
     flow = load_flow_of(run, job.project)
     return train_features(run, data, flow, job.config, device=job.device, progress=job.progress)

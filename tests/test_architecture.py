@@ -26,6 +26,7 @@ FLOORS = {
     "pose": 0,
     "pose.readers": 2,
     "pose.pose_file": 2,
+    "pose.hdf5_files": 2,
     "settings": 0,
     "splits": 0,
     "assignment": 0,

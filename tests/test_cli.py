@@ -738,6 +738,34 @@ def test_a_pose_is_added_imported_and_drawn(
     assert (nothing.code, "no frame" in nothing.err) == (2, True)
 
 
+def test_a_stage_is_trained_on_keypoints(run: Callable[..., Result], tmp_path: Path) -> None:
+    folder = tmp_path / "poses"
+    assert run("new", folder, "--behaviors", "near").code == 0
+    near = np.arange(60) // 10 % 2
+    for number in range(3):
+        rows = [
+            f"{frame},{mouse},{part},{40 + shift},{40 + (mouse - 1) * (40 - 30 * near[frame])}"
+            for frame in range(60)
+            for mouse in (1, 2)
+            for part, shift in (("nose", 8), ("tail_base", 0))
+        ]
+        table = tmp_path / f"m{number}.csv"
+        table.write_text("\n".join(["video_frame,mouse_id,bodypart,x,y", *rows]))
+        labels = "\n".join(f"{frame},{value}" for frame, value in enumerate(near))
+        table.with_suffix(".labels.csv").write_text(f"frame,near\n{labels}\n")
+    files = sorted(tmp_path.glob("*.csv"))
+    assert len(files) == 6
+    assert run("add", folder, *files, "--size", "100x100", "--fps", 30).code == 0
+    settings = [
+        f"features.{each}"
+        for each in ("model.name=keypoints", "phases.spatial=4", "train.batch_size=8")
+    ]
+    chosen = [word for each in settings for word in ("--set", each)]
+    done = run("train", "features", folder, *chosen, "--device", "cpu", "--json")
+    assert done.code == 0, done.err
+    assert only_json(done)["results"]["start_weights"]["kind"] == ""
+
+
 def test_new_videos_give_a_line_of_json_each_and_a_part_has_a_summary_of_its_own(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

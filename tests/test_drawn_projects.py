@@ -21,6 +21,7 @@ from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, create_project
 from pixelethogram.recordings import add_video
+from pixelethogram.runs import latest_run
 from pixelethogram.toy import make_toy_video
 
 FACTS = Facts(30.0, 64, 96)
@@ -94,6 +95,10 @@ def test_pose_files_become_ethograms(
     (failed,) = predict_videos(models, [tmp_path / "new.csv"], tmp_path / "other")
     assert failed.status == "failed"
     assert "--size" in failed.error
+    assert latest_run(project.runs, "features").results["inputs"] == "drawn"
+    make_toy_video(tmp_path / "toy.mp4", seed=5, num_frames=8, size=32)
+    (failed,) = predict_videos(models, [tmp_path / "toy.mp4"], tmp_path / "out")
+    assert (failed.status, "trained on drawn poses" in failed.error) == ("failed", True)
 
 
 def test_a_pose_file_that_says_too_little_stops_no_other(tables: Path, tmp_path: Path) -> None:
@@ -144,6 +149,16 @@ def test_a_pose_of_another_length_is_not_imported(pixels: Project, tmp_path: Pat
     with pytest.raises(InputError, match="59 frames, toy has 60"):
         import_pose(pixels.video("toy"), tmp_path / "short.csv", FACTS)
     assert not pixels.video("toy").pose_path.exists()
+
+
+@pytest.mark.usefixtures("small_streams")
+def test_networks_that_learned_pixels_refuse_poses(
+    trained_project: Project, tables: Path, tmp_path: Path
+) -> None:
+    assert latest_run(trained_project.runs, "features").results["inputs"] == "pixels"
+    models = load_models(trained_project.folder, "cpu")
+    (result,) = predict_videos(models, [tables / "cage 0.csv"], tmp_path / "out", facts=FACTS)
+    assert (result.status, "trained on pixels" in result.error) == ("failed", True)
 
 
 @pytest.mark.usefixtures("small_streams")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,12 @@ from pixelethogram.frames.augment import to_float
 from pixelethogram.frames.clips import fixed_offset, stretch_indices
 from pixelethogram.lineage import fingerprint, load_flow_of
 from pixelethogram.pipeline import train_stage
+from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.pose_file import write_pose
+from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.recordings import add_pose
 from pixelethogram.runs import latest_run, read_yaml, write_yaml
 
 
@@ -33,6 +39,20 @@ def test_what_is_there_is_kept_unless_it_is_to_be_overwritten(
     job = make_job(project_copy)
     assert extract_project(job) == 0
     assert extract_project(job, overwrite=True) == 3
+
+
+def test_a_pose_among_pixels_is_warned_of(
+    project_copy: Project, make_job: Any, tmp_path: Path
+) -> None:
+    positions = np.random.default_rng(0).uniform(4, 28, (12, 1, 3, 2))
+    skeleton = Skeleton(("nose", "neck", "tail"))
+    pose = Pose(positions, np.ones((12, 1, 3)), skeleton, ("a",), 32, 32, 30.0)
+    write_pose(pose, tmp_path / "pose.h5")
+    add_pose(project_copy, "only a pose", pose, tmp_path / "pose.h5")
+    listener = Listen()
+    job = dataclasses.replace(make_job(project_copy), progress=listener)
+    assert extract_project(job) == 1
+    assert [line for line in listener.lines if "learned from pixels, but only a pose" in line]
 
 
 def test_exact_means_fp32_whatever_the_settings_say(project_copy: Project, make_job: Any) -> None:

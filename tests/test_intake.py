@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pixelethogram.errors import InputError
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.intake import add_recordings, describe_labels, video_of_labels
 from pixelethogram.progress import SilentProgress
@@ -116,6 +116,25 @@ def test_image_folders_and_movies_come_in_when_named(project: Project, tmp_path:
     failed, said = add(project, folder, tmp_path / "day 2.h5")
     assert failed == [], said
     assert project.read_labels().keys() == {"day 1.5", "day 2"}
+
+
+def test_labels_among_the_sources_are_no_recordings(project: Project, recordings: Path) -> None:
+    failed, said = add(project, *sorted(recordings.iterdir()))
+    assert failed == [], said
+    assert [video.name for video in project.videos()] == ["mouse 1", "mouse 2"]
+    assert project.read_labels().keys() == {"mouse 1"}
+    with pytest.raises(UsageError, match="holds labels"):
+        add(project, recordings / "mouse 1.labels.csv")
+
+
+def test_a_broken_pose_file_stops_no_other(project: Project, recordings: Path) -> None:
+    with h5py.File(recordings / "a.h5", "w") as file:
+        file["tracks"] = np.zeros(1000)
+    (recordings / "a.h5").write_bytes((recordings / "a.h5").read_bytes()[:900])
+    failed, said = add(project, recordings / "a.h5", recordings / "mouse 1.mp4")
+    assert [path.name for path in failed] == ["a.h5"]
+    assert "cannot be read" in said
+    assert [video.name for video in project.videos()] == ["mouse 1"]
 
 
 def test_a_path_that_does_not_exist_stops_at_once(project: Project, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pixelethogram.pose.features.columns import Columns
 from pixelethogram.pose.pose import Pose
 from pixelethogram.progress import Progress
 from pixelethogram.runs import Run, finish_run
+from pixelethogram.start_weights.report import StartReport
 from pixelethogram.store import ArrayWriter
 from pixelethogram.training.classifier import GOAL, Classifier, Target, build_target
 from pixelethogram.training.fit import FitResult, drop_checkpoints, fit
@@ -94,7 +95,7 @@ def train_keypoints(
     settings = config.features
     assert isinstance(settings.model, KeypointsConfig)
     torch.manual_seed(config.seed)
-    columns = _describe_all(settings.model, [pose for pose, _ in data.recordings], progress)
+    columns = describe_all(settings.model, [pose for pose, _ in data.recordings], progress)
     labels = [labels for _, labels in data.recordings]
     stretches = [columns[number].values[start:stop] for number, start, stop in data.train]
     scored = [(labels[n][start:stop] >= 0).any(axis=1) for n, start, stop in data.train]
@@ -111,13 +112,18 @@ def train_keypoints(
     num_features = len(mean) if components is None else len(components)
     model = settings.model.build(len(mean), num_features, target.num_outputs)
     model.mean, model.std, model.components = mean, std, components
+    model.columns = columns[0].names
     model.set_head_bias(target.prior)
     val_rows = np.stack([columns[number].values[frame] for number, frame in data.val])
     val_labels = np.stack([labels[number][frame] for number, frame in data.val])
     train = FrameRows(_to_features(model, train_rows), train_labels)
     val = FrameRows(_to_features(model, val_rows), val_labels)
     result = _train_head(run, model, target, train, val, config, device=device, progress=progress)
-    about = {"fit": result.to_dict(), "columns": list(columns[0].names)}
+    about = {
+        "fit": result.to_dict(),
+        "columns": list(model.columns),
+        "start_weights": StartReport().to_dict(),
+    }
     finish_run(run, model.cpu().state_dict(), about)
     drop_checkpoints(run.checkpoints)
     return run
@@ -132,6 +138,7 @@ def load_keypoints(run: Run) -> Keypoints:
     num_features = len(weights["components"]) if "components" in weights else num_columns
     model = settings.build(num_columns, num_features, len(run.behaviors) + run.exclusive)
     model.load_state_dict(weights)
+    model.columns = tuple(run.results["columns"])
     return model.eval()
 
 
@@ -179,21 +186,12 @@ def extract_pose_to_file(
     Raises:
         InputError: Other animals or keypoints than the model knows.
     """
-    columns = model.config.describe(pose)
-    if columns.values.shape[1] != len(model.mean):
-        raise InputError(
-            f"the pose gives {columns.values.shape[1]} columns, the model learned from "
-            f"{len(model.mean)}",
-            where=path,
-            why=f"it has the animals {', '.join(pose.individuals)} and the keypoints "
-            f"{', '.join(pose.skeleton.keypoints)}; the model learned from others",
-            do="give a pose of the same animals and keypoints",
-        )
+    values = put_in_order(model.config.describe(pose), model.columns, pose)
     device = model.mean.device
     progress.start("features", pose.num_frames)
     with ArrayWriter(path, {**attributes, "precision": PRECISION}) as writer:
         for start in range(0, pose.num_frames, BLOCK_FRAMES):
-            block = torch.from_numpy(columns.values[start : start + BLOCK_FRAMES]).to(device)
+            block = torch.from_numpy(values[start : start + BLOCK_FRAMES]).to(device)
             features = model.forward_features(block)
             arrays = {
                 name: each.cpu().numpy() for name, each in model.named_logits(features).items()
@@ -203,6 +201,47 @@ def extract_pose_to_file(
         writer.finish()
     progress.finish()
     return pose.num_frames
+
+
+def put_in_order(columns: Columns, names: Sequence[str], pose: Pose) -> np.ndarray:
+    """Values (T, C) in the order of the names.
+
+    Args:
+        columns: Of a pose.
+        names: Of the columns that a model learned from.
+        pose: For the message.
+
+    Raises:
+        InputError: The columns are called otherwise.
+    """
+    if columns.names == tuple(names):
+        return columns.values
+    place = {name: index for index, name in enumerate(columns.names)}
+    if place.keys() != set(names):
+        raise InputError(
+            f"the pose gives {len(columns.names)} columns, the model learned from {len(names)}; "
+            f"{compare_names(columns.names, names)}",
+            why=f"it has the animals {', '.join(pose.individuals)} and the keypoints "
+            f"{', '.join(pose.skeleton.keypoints)}; the model learned from others, or only one of "
+            "the two pose files says which keypoints are joined",
+            do="give a pose of the same animals and keypoints, under the same names, from the "
+            "same program",
+        )
+    return columns.values[:, [place[name] for name in names]]
+
+
+def compare_names(found: Sequence[str], known: Sequence[str]) -> str:
+    """How two lists of names differ, by the first name that only one of them has.
+
+    Example:
+        >>> compare_names(["head to tail", "bend at body"], ["head to tail", "bend at neck"])
+        'only here: "bend at body"; only there: "bend at neck"'
+    """
+    own = [name for name in found if name not in set(known)]
+    others = [name for name in known if name not in set(found)]
+    sides = (("here", own), ("there", others))
+    texts = [f'only {side}: "{names[0]}"' for side, names in sides if names]
+    return "; ".join(texts) or "the same names in another order"
 
 
 def column_statistics(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -235,7 +274,7 @@ def find_components(
     return torch.from_numpy(directions[:, :number].T.copy()).float()
 
 
-def _describe_all(
+def describe_all(
     settings: KeypointsConfig, poses: Sequence[Pose], progress: Progress
 ) -> list[Columns]:
     """Columns of every recording, all of the same names."""
@@ -246,9 +285,11 @@ def _describe_all(
         progress.advance(1)
         if columns[-1].names != columns[0].names:
             raise InputError(
-                f"recording {len(columns)} has other animals or keypoints than the first",
-                why="its columns are called otherwise; one model learns from one kind of pose",
-                do="name animals and keypoints alike in all pose files",
+                f"recording {len(columns)} has other columns than the first: "
+                f"{compare_names(columns[-1].names, columns[0].names)}",
+                why="animals or keypoints are called otherwise or stand in another order, or only "
+                "one of the two pose files says which keypoints are joined",
+                do="take pose files of one program, with animals and keypoints named alike",
             )
     progress.finish()
     return columns

@@ -60,6 +60,8 @@ class FeaturesData:
     statistics: Statistics
     behaviors: tuple[str, ...]
     exclusive: bool
+    inputs: str
+    """What the frames are: drawn, pixels or both."""
 
 
 def train_features(
@@ -117,7 +119,7 @@ def train_features(
                 progress=progress,
             )
     layout = {LAYOUT: flow.layout.to_dict()} if isinstance(flow, PoseFlow) else {}
-    about = {"phases": results, "start_weights": report.to_dict(), **layout}
+    about = {"phases": results, "start_weights": report.to_dict(), "inputs": data.inputs, **layout}
     finish_run(run, model.cpu().state_dict(), about)
     for name in results:
         (run.checkpoints / f"{name}.pt").unlink()

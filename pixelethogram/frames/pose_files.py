@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixelethogram.config import FramesConfig
@@ -18,7 +19,11 @@ from pixelethogram.pose.readers.assembly import Facts
 
 logger = logging.getLogger(__name__)
 
+DRAWN, PIXELS, BOTH = "drawn", "pixels", "both"
 POSE_SUFFIXES = frozenset({".csv", ".h5", ".hdf5", ".slp", ".json", ".npz", ".npy", ".parquet"})
+
+BESIDE = re.compile(r"(DLC.*|\.[A-Za-z]\w*)?")
+"""What may follow the name of a video in the stem of its pose file."""
 
 
 def holds_pose(path: Path) -> bool:
@@ -26,6 +31,53 @@ def holds_pose(path: Path) -> bool:
     if path.suffix.lower() not in POSE_SUFFIXES or not path.is_file():
         return False
     return is_pose_file(path) or find_reader(path) is not None
+
+
+def name_inputs(drawn: Iterable[bool]) -> str:
+    """What networks learn from: drawn, pixels or both.
+
+    Args:
+        drawn: For each recording whether networks see its drawn pose.
+
+    Example:
+        >>> name_inputs([True, False, True])
+        'both'
+    """
+    kinds = {DRAWN if each else PIXELS for each in drawn}
+    return BOTH if len(kinds) > 1 else kinds.pop()
+
+
+def fits_inputs(is_drawn: bool, learned: str | None) -> bool:
+    """False where networks that learned from one kind of frames are to look at the other."""
+    return learned in (None, BOTH) or is_drawn == (learned == DRAWN)
+
+
+def refuse_other_inputs(path: Path, learned: str | None) -> None:
+    """Raise where a recording is of pixels and the networks know drawn poses, or the reverse.
+
+    Args:
+        path: Any recording.
+        learned: What `name_inputs` said in training; None: not known, nothing is refused.
+
+    Raises:
+        InputError: The networks have never seen such frames.
+    """
+    if fits_inputs(holds_pose(path), learned):
+        return
+    if learned == DRAWN:
+        raise InputError(
+            "these networks were trained on drawn poses, and this is a recording of pixels",
+            where=path,
+            why="they learned in a project of pose files, or with frames.pose.instead_of_pixels or "
+            "flow.model.name=pose",
+            do="give the pose file of the recording instead",
+        )
+    raise InputError(
+        "these networks were trained on pixels, and this is a pose file",
+        where=path,
+        why="networks do not understand frames of a kind that they have never seen",
+        do="give the video instead, or train in a project of pose files",
+    )
 
 
 def read_pose_recordings(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
@@ -94,5 +146,5 @@ def read_one_pose(path: Path, facts: Facts) -> Pose:
 
 
 def _bears(stem: str, name: str) -> bool:
-    rest = stem.removeprefix(name)
-    return stem.startswith(name) and (not rest or rest.startswith("DLC") or not rest[0].isalnum())
+    """True for NAME, NAMEDLC… and NAME.word; m1_2, m1-10 and m1.2 are other animals than m1."""
+    return stem.startswith(name) and BESIDE.fullmatch(stem.removeprefix(name)) is not None

@@ -1,6 +1,7 @@
 """What a pose file leaves open about a body, from names and from how far points lie apart.
 
-Used for drawing only: which points are joined, which go round the body, which end is the front.
+Front and back are found by name alone, so that they are the same in all recordings of a skeleton.
+Edges and outline are guessed from distances, each recording's own: they are for drawing only.
 """
 
 from __future__ import annotations
@@ -23,23 +24,24 @@ MIRRORED = 0.75  # share of frames from which on sides look swapped
 def complete_skeleton(pose: Pose) -> Pose:
     """The pose with front, back, edges and outline, where its file tells none.
 
-    Front and back go by name (nose, tail base …); else the first keypoint is the front and the one
-    farthest from it the back. Edges are the shortest tree over the median distances; the outline is
-    the convex hull of the usual shape, without the tail.
+    Front and back go by name (nose, tail base …); else the first keypoint is the front, and the
+    last one that is neither left nor right the back. Edges are the shortest tree over the median
+    distances, marked as guessed; the outline is the convex hull of the usual shape, without the
+    tail.
     """
     names = pose.skeleton.keypoints
-    distances = median_distances(pose)
     front = _find_name(names, FRONTS, 0)
-    back = _find_name(names, BACKS, int(np.nan_to_num(distances[front], posinf=-1).argmax()))
-    edges = pose.skeleton.edges or shortest_tree(distances)
-    ends = dataclasses.replace(pose.skeleton, front=front, back=back)
-    if ends.outline:
-        return dataclasses.replace(pose, skeleton=dataclasses.replace(ends, edges=edges))
-    shape = usual_shape(dataclasses.replace(pose, skeleton=ends))
-    tails = [index for index, name in enumerate(names) if "tail" in name.lower() and index != back]
-    shape[tails] = np.nan
-    skeleton = Skeleton(names, edges, convex_hull(shape), front, back)
-    return dataclasses.replace(pose, skeleton=skeleton)
+    back = _find_name(names, BACKS, _last_between_sides(pose.skeleton, front))
+    whole = dataclasses.replace(pose.skeleton, front=front, back=back)
+    if not whole.edges:
+        guessed = shortest_tree(median_distances(pose))
+        whole = dataclasses.replace(whole, edges=guessed, guessed_edges=True)
+    if not whole.outline:
+        shape = usual_shape(dataclasses.replace(pose, skeleton=whole))
+        tails = [i for i, name in enumerate(names) if "tail" in name.lower() and i != back]
+        shape[tails] = np.nan
+        whole = dataclasses.replace(whole, outline=convex_hull(shape))
+    return dataclasses.replace(pose, skeleton=whole)
 
 
 def measure_mirrored(pose: Pose) -> float:
@@ -105,6 +107,13 @@ def _half_hull(points: np.ndarray, order: Sequence[int]) -> list[int]:
 def _turn(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> float:
     one, other = second - first, third - second
     return float(one[0] * other[1] - one[1] * other[0])
+
+
+def _last_between_sides(skeleton: Skeleton, front: int) -> int:
+    """The last keypoint that is neither left nor right, nor the front; else the last one."""
+    others = [index for index in range(len(skeleton.keypoints)) if index != front]
+    middle = [index for index in others if skeleton.sides[index] == 0]
+    return (middle or others or [front])[-1]
 
 
 def _find_name(names: Sequence[str], patterns: Sequence[str], default: int) -> int:

@@ -87,12 +87,18 @@ class PoseLayout:
         return positions, matrices, body[..., 0]
 
     def check(self, other: PoseLayout) -> None:
-        """Refuse a pose with other animals or keypoints.
+        """Refuse a pose with other animals or keypoints; edges may be guessed and are not compared.
 
         Raises:
             InputError: Says which there are, and which there should be.
         """
-        if (self.skeleton, self.num_animals) == (other.skeleton, other.num_animals):
+        one, another = self.skeleton, other.skeleton
+        same_ends = (one.front, one.back) == (another.front, another.back)
+        if (
+            one.keypoints == another.keypoints
+            and same_ends
+            and self.num_animals == other.num_animals
+        ):
             return
         raise InputError(
             f"the pose has {_describe(other)}",

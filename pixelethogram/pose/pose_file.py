@@ -2,7 +2,8 @@
 
 ::
 
-    attrs: schema, sha256, keypoints, individuals, edges, outline, front, back, height, width, fps
+    attrs: schema, sha256, keypoints, individuals, edges, guessed_edges, outline, front, back,
+           height, width, fps
     positions     (T, N, P, 2) float32, NaN where missing
     confidence    (T, N, P) float32
 """
@@ -19,6 +20,7 @@ import numpy as np
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
+from pixelethogram.pose.hdf5_files import look_into
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 
@@ -38,7 +40,7 @@ def write_pose(pose: Pose, path: Path) -> None:
         file.attrs["individuals"] = json.dumps(pose.individuals)
         file.attrs["edges"] = json.dumps(skeleton.edges)
         file.attrs["outline"] = json.dumps(skeleton.outline)
-        for name in ("front", "back"):
+        for name in ("front", "back", "guessed_edges"):
             file.attrs[name] = getattr(skeleton, name)
         for name in ("height", "width", "fps"):
             file.attrs[name] = getattr(pose, name)
@@ -61,10 +63,7 @@ def read_pose_hash(path: Path) -> str:
 
 def is_pose_file(path: Path) -> bool:
     """True for a file that `write_pose` wrote."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return str(file.attrs.get("schema", "")) == SCHEMA
+    return look_into(path, lambda file: str(file.attrs.get("schema", ""))) == SCHEMA
 
 
 def read_pose(path: Path) -> Pose:
@@ -95,6 +94,7 @@ def read_pose(path: Path) -> Pose:
         tuple(json.loads(about["outline"])),
         int(about["front"]),
         int(about["back"]),
+        bool(about.get("guessed_edges", False)),  # older files do not say
     )
     return Pose(
         arrays["positions"],

@@ -18,6 +18,8 @@ class Skeleton:
         outline: Indices round the body, in order; empty: no body is drawn.
         front: Index of the keypoint that leads (nose).
         back: Index of the keypoint that trails (tail base).
+        guessed_edges: True where the edges come from distances in this recording: good to draw,
+            and others in the next recording of the same animal.
     """
 
     keypoints: tuple[str, ...]
@@ -25,6 +27,7 @@ class Skeleton:
     outline: tuple[int, ...] = ()
     front: int = 0
     back: int = -1
+    guessed_edges: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.keypoints)
@@ -34,6 +37,11 @@ class Skeleton:
             raise ValueError(f"a skeleton of {count} keypoints names keypoints {sorted(used)}")
         if len(set(self.keypoints)) != count:
             raise ValueError("two keypoints have the same name")
+
+    @property
+    def stated_edges(self) -> tuple[tuple[int, int], ...]:
+        """The edges that the file states; the same in all recordings of a skeleton."""
+        return () if self.guessed_edges else self.edges
 
     @property
     def mirror(self) -> tuple[int, ...]:

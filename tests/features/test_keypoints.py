@@ -14,14 +14,22 @@ from pydantic import ValidationError
 from pixelethogram.cached_features import list_features, read_features
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
-from pixelethogram.features.keypoints import column_statistics, find_components
+from pixelethogram.features.keypoints import (
+    column_statistics,
+    describe_all,
+    find_components,
+    load_keypoints,
+    put_in_order,
+)
 from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.inference import load_models, predict_videos
 from pixelethogram.label_files import import_labels
 from pixelethogram.pipeline import train_all
+from pixelethogram.pose.features.columns import Columns
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.pose_file import write_pose
 from pixelethogram.pose.skeleton import Skeleton
+from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, create_project
 from pixelethogram.project_evaluation import evaluate_project
 from pixelethogram.recordings import add_pose
@@ -138,6 +146,48 @@ def test_a_pose_of_other_animals_is_refused(trained: tuple[Project, Job], tmp_pa
     models = load_models(project.folder, "cpu")
     (result,) = predict_videos(models, [tmp_path / "one.h5"], tmp_path / "out")
     assert result.status == "failed" and "the model learned from" in result.error
+
+
+def test_as_many_columns_under_other_names_are_refused(
+    trained: tuple[Project, Job], tmp_path: Path
+) -> None:
+    project, _ = trained
+    pose, _ = make_pose(3)
+    other = dataclasses.replace(SKELETON, keypoints=("nose", "body", "ear"))
+    write_pose(dataclasses.replace(pose, skeleton=other), tmp_path / "ears.h5")
+    models = load_models(project.folder, "cpu")
+    (result,) = predict_videos(models, [tmp_path / "ears.h5"], tmp_path / "out")
+    assert result.status == "failed"
+    assert "share of ear seen" in result.error and "share of tail seen" in result.error
+
+
+def test_columns_are_put_in_order_by_their_names() -> None:
+    pose, _ = make_pose(0, num_frames=4)
+    columns = Columns(np.arange(12.0).reshape(4, 3), ("a", "b", "c"))
+    np.testing.assert_array_equal(put_in_order(columns, ("a", "b", "c"), pose), columns.values)
+    mixed = put_in_order(columns, ("c", "a", "b"), pose)
+    np.testing.assert_array_equal(mixed, columns.values[:, [2, 0, 1]])
+    with pytest.raises(InputError, match='only here: "c"; only there: "d"'):
+        put_in_order(columns, ("a", "b", "d"), pose)
+    with pytest.raises(InputError, match='3 columns, the model learned from 2; only here: "c"'):
+        put_in_order(columns, ("a", "b"), pose)
+
+
+def test_poses_of_which_only_one_states_edges_are_told_apart_by_name() -> None:
+    pose, _ = make_pose(0)
+    guessed = dataclasses.replace(SKELETON, guessed_edges=True)
+    poses = [pose, dataclasses.replace(pose, skeleton=guessed)]
+    with pytest.raises(InputError, match='only there: "symmetric: least bend at body') as refusal:
+        describe_all(KeypointsConfig(), poses, SilentProgress())
+    assert "which keypoints are joined" in str(refusal.value.why)
+
+
+def test_a_finished_run_says_that_it_began_without_start_weights(
+    trained: tuple[Project, Job],
+) -> None:
+    run = latest_run(trained[0].runs, "features")
+    assert run.results["start_weights"]["kind"] == ""
+    assert load_keypoints(run).columns == tuple(run.results["columns"])
 
 
 def test_features_of_another_pose_are_refused(

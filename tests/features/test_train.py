@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def data(
         ProxyFile(proxy).statistics,
         BEHAVIORS,
         False,
+        "pixels",
     )
 
 
@@ -209,7 +211,7 @@ class TestPhases:
         labels = np.zeros((100, 2), np.int8)
         labels[:20, 0] = 1
         labels[:50, 1] = 1
-        rare = FeaturesData(data.train, data.val, labels, data.statistics, BEHAVIORS, False)
+        rare = dataclasses.replace(data, train_labels=labels)
         train(*start(tmp_path), rare)
         for stream in ("spatial", "motion"):
             bias = fake_fit.models[0][f"{stream}.head.bias"]
@@ -218,9 +220,7 @@ class TestPhases:
     def test_exclusive_projects_get_one_more_output(
         self, data: FeaturesData, fake_fit: FakeFit, tmp_path: Path
     ) -> None:
-        exclusive = FeaturesData(
-            data.train, data.val, data.train_labels, data.statistics, BEHAVIORS, True
-        )
+        exclusive = dataclasses.replace(data, exclusive=True)
         run = train(*start(tmp_path, exclusive=True), exclusive)
         assert fake_fit.models[0]["spatial.head.bias"].shape == (3,)
         assert load_features(run, build_flow())(torch.rand(1, 3, 11, 32, 32)).shape == (1, 3)

@@ -11,10 +11,15 @@ import pytest
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.frames.pose_files import (
+    BOTH,
+    DRAWN,
+    PIXELS,
     find_video_beside,
     holds_pose,
+    name_inputs,
     open_pose,
     read_pose_recordings,
+    refuse_other_inputs,
 )
 from pixelethogram.frames.source import open_frames
 from pixelethogram.pose.pose_file import write_pose
@@ -65,6 +70,11 @@ def test_a_video_beside_is_found_by_its_whole_name(tmp_path: Path) -> None:
         "mouse1.csv": "mouse1.mp4",
         "mouse1DLC_resnet50_p1shuffle1_100.csv": "mouse1.mp4",
         "mouse1.analysis.h5": "mouse1.mp4",
+        "mouse1_2.csv": None,
+        "mouse1-10.csv": None,
+        "mouse1.2.csv": None,
+        "mouse1 copy.csv": None,
+        "mouse1.analysis.2.h5": None,
         "mouse1_bDLC_x.csv": "mouse1_b.avi",
         "mouse10.csv": None,
         "other.csv": None,
@@ -72,6 +82,25 @@ def test_a_video_beside_is_found_by_its_whole_name(tmp_path: Path) -> None:
     for name, video in expected.items():
         found = find_video_beside(tmp_path / name)
         assert (found.name if found else None) == video
+
+
+@pytest.mark.parametrize("learned", [DRAWN, PIXELS, BOTH, None])
+def test_networks_get_only_what_they_have_seen(
+    learned: str | None, table: Path, tmp_path: Path
+) -> None:
+    make_toy_video(tmp_path / "mouse 1.mp4", seed=0, num_frames=5, size=64)
+    for path, kind in ((table, DRAWN), (tmp_path / "mouse 1.mp4", PIXELS)):
+        if learned in (kind, BOTH, None):
+            refuse_other_inputs(path, learned)
+        else:
+            with pytest.raises(InputError, match="these networks were trained on"):
+                refuse_other_inputs(path, learned)
+
+
+def test_inputs_are_named_by_what_is_drawn() -> None:
+    assert name_inputs([True, True]) == DRAWN
+    assert name_inputs([False]) == PIXELS
+    assert name_inputs([False, True]) == BOTH
 
 
 def test_a_pose_opens_like_every_recording(table: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What files leave open is found by name and by distance; swapped sides are noticed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -33,10 +35,35 @@ def test_ends_by_name_limbs_by_distance_and_an_outline_without_the_tail() -> Non
     assert set(skeleton.outline) == {0, 1, 2, 4}
 
 
-def test_without_telling_names_the_first_is_the_front_and_the_farthest_the_back() -> None:
-    names = ("p0", "p1", "p2", "p3", "p4", "p5")
+@pytest.mark.parametrize(
+    ("names", "ends"),
+    [
+        (("p0", "p1", "p2", "p3", "p4", "p5"), (0, 5)),
+        (("a", "head", "thorax", "abdomen", "left wing", "right wing"), (1, 3)),
+        (("nose", "l_ear", "r_ear", "l_hip", "r_hip", "l_eye"), (0, 5)),
+    ],
+)
+def test_without_telling_names_the_last_that_is_on_no_side_is_the_back(
+    names: tuple[str, ...], ends: tuple[int, int]
+) -> None:
     skeleton = complete_skeleton(make_pose(names)).skeleton
-    assert (skeleton.front, skeleton.back) == (0, 3)
+    assert (skeleton.front, skeleton.back) == ends
+
+
+def test_ends_do_not_depend_on_the_recording_and_guessed_edges_say_so() -> None:
+    names = ("p0", "p1", "p2", "p3", "p4", "p5")
+    skeletons = [
+        complete_skeleton(make_pose(names, shape)).skeleton for shape in (SHAPE, SHAPE[::-1])
+    ]
+    one, other = skeletons
+    assert (one.front, one.back) == (other.front, other.back)
+    assert one.edges != other.edges
+    assert one.stated_edges == other.stated_edges == ()
+    stated = dataclasses.replace(make_pose(), skeleton=Skeleton(NAMES, ((0, 2),)))
+    skeleton = complete_skeleton(stated).skeleton
+    assert skeleton.edges == skeleton.stated_edges == ((0, 2),)
+    again = complete_skeleton(complete_skeleton(make_pose())).skeleton
+    assert again.guessed_edges, "what was guessed once stays a guess"
 
 
 def test_points_never_seen_are_joined_to_nothing() -> None:

@@ -1,5 +1,7 @@
 """Pose flow: exact for a skeleton that moves in a known way, in every view; never for a jump."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +171,13 @@ def test_other_animals_or_keypoints_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="the pose has 2 animals with the keypoints nose, left"):
         layout.check(two)
     layout.check(layout)
+
+
+def test_guessed_edges_of_another_recording_are_no_other_skeleton() -> None:
+    names = ("nose", "neck", "tail")
+    skeletons = [Skeleton(names, edges, (), 0, 2, True) for edges in (((0, 1),), ((0, 2),))]
+    one, other = (PoseLayout(each, 1, ((0, 0, 8, 8),), (8, 8)) for each in skeletons)
+    one.check(other)
+    renamed = dataclasses.replace(skeletons[0], keypoints=("nose", "neck", "ear"))
+    with pytest.raises(InputError, match="the pose has"):
+        one.check(dataclasses.replace(one, skeleton=renamed))

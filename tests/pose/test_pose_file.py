@@ -39,6 +39,12 @@ def test_all_comes_back(pose: Pose, tmp_path: Path) -> None:
     assert is_pose_file(tmp_path / "pose.h5")
 
 
+def test_guessed_edges_stay_guesses(pose: Pose, tmp_path: Path) -> None:
+    skeleton = dataclasses.replace(pose.skeleton, guessed_edges=True)
+    write_pose(dataclasses.replace(pose, skeleton=skeleton), tmp_path / "pose.h5")
+    assert read_pose(tmp_path / "pose.h5").skeleton == skeleton
+
+
 def test_what_is_not_a_pose_is_refused(pose: Pose, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["positions"] = np.zeros(3)
@@ -64,7 +70,8 @@ def test_the_hash_sees_every_part_of_a_pose(pose: Pose, tmp_path: Path) -> None:
         dataclasses.replace(pose, positions=pose.positions + 1),
         dataclasses.replace(pose, confidence=pose.confidence / 2),
         dataclasses.replace(pose, skeleton=dataclasses.replace(pose.skeleton, edges=())),
+        dataclasses.replace(pose, skeleton=dataclasses.replace(pose.skeleton, guessed_edges=True)),
         dataclasses.replace(pose, individuals=("a", "b")),
         dataclasses.replace(pose, fps=30.0),
     ]
-    assert len({hash_pose(each) for each in [pose, *others]}) == 6
+    assert len({hash_pose(each) for each in [pose, *others]}) == 7

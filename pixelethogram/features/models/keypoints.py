@@ -94,6 +94,8 @@ class Keypoints(nn.Module):
 
     mean: Tensor
     std: Tensor
+    columns: tuple[str, ...] = ()
+    """Names of the C columns."""
 
     def __init__(
         self, config: KeypointsConfig, num_columns: int, num_features: int, num_outputs: int

@@ -62,7 +62,7 @@ def _bodies(points: np.ndarray, pose: Pose) -> Columns:
     extension = measures.mean_known(measures.length(points - centre[:, :, None]), axis=2)
     boxes = measures.bounding_boxes(points)
     area = np.prod(boxes[:, :, 1] - boxes[:, :, 0], axis=-1)
-    bends, bend_names = _bends(points, skeleton.edges, keypoints)
+    bends, bend_names = _bends(points, skeleton.stated_edges, keypoints)
     values = [within, extension[..., None], area[..., None], bends]
     return _extremes(
         np.concatenate(values, axis=2), [*names, "extension", "area of the box", *bend_names]
@@ -72,7 +72,10 @@ def _bodies(points: np.ndarray, pose: Pose) -> Columns:
 def _bends(
     points: np.ndarray, edges: tuple[tuple[int, int], ...], keypoints: tuple[str, ...]
 ) -> tuple[np.ndarray, list[str]]:
-    """(T, N, C) cosine at every keypoint where exactly two limbs meet; -1 is straight."""
+    """(T, N, C) cosine at every keypoint where exactly two limbs meet; -1 is straight.
+
+    None where the file states no edges: guessed ones differ between recordings.
+    """
     others = {
         index: [end for edge in edges for end in edge if index in edge and end != index]
         for index in range(len(keypoints))

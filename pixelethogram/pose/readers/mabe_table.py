@@ -91,7 +91,12 @@ def _read_parquet(path: Path) -> dict[str, Any]:
         raise ResourceError(
             "Parquet files need pyarrow", where=path, do='pip install "pixelethogram[pose]"'
         ) from error
-    table = pyarrow.parquet.read_table(path)
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"this Parquet file cannot be read: {error}", where=path, do="copy it again"
+        ) from error
     if not set(COLUMNS) <= set(table.column_names):
         raise InputError(
             f"columns are {', '.join(table.column_names)}; expected {', '.join(COLUMNS)}",

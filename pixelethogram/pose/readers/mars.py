@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,29 +20,36 @@ KEYPOINTS = (
 )
 EDGES = ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4), (3, 5), (4, 6), (5, 6))
 INDIVIDUALS = ("resident", "intruder")
-PEEK = 4096  # characters
+PEEK = 4096  # bytes
+STARTS = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*[^{\s]')
+"""An object whose first value is no object, as CalMS21's are."""
+LISTS = (re.compile(rb'"keypoints"\s*:\s*\['), re.compile(rb'"scores"\s*:\s*\['))
 
 
 def can_read(path: Path) -> bool:
-    """True for a JSON object with lists of numbers under keypoints and scores at its top."""
-    if path.suffix.lower() != ".json":
+    """True for a JSON object with lists under keypoints and scores; searched, not parsed."""
+    if path.suffix.lower() != ".json" or not path.is_file():
         return False
-    content = _load(path)
-    return (
-        isinstance(content, dict)
-        and isinstance(content.get("keypoints"), list)
-        and isinstance(content.get("scores"), list)
-    )
+    with path.open("rb") as file:
+        if not STARTS.match(file.read(PEEK)):
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return all(each.search(content) for each in LISTS)
 
 
 def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
     """The one pose of a file, named like the file; mouse 0 is the resident."""
-    content = _load(path)
     try:
+        content = json.loads(path.read_text(encoding="utf-8"))
         keypoints = np.array(content["keypoints"], dtype=np.float32)
         scores = np.array(content["scores"], dtype=np.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"keypoints or scores are damaged: {error}", where=path) from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"keypoints or scores are damaged: {error}",
+            where=path,
+            why="the file was cut off, or its lists are not numbers of equal lengths",
+            do="copy it again, or export it again",
+        ) from error
     frames = len(keypoints)
     animals = keypoints.shape[1] if keypoints.ndim > 1 else 0
     expected = (frames, animals, 2, len(KEYPOINTS))
@@ -71,10 +79,3 @@ def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
             edges=EDGES,
         ),
     )
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

@@ -78,6 +78,12 @@ def _read_meta(path: Path) -> dict[str, Any]:
             where=file,
             do='write them into this file: {"keypoints": ["nose", …]}',
         ) from error
+    if not isinstance(everything, Mapping):
+        raise InputError(
+            f"it holds a {type(everything).__name__}, expected names and values",
+            where=file,
+            do='begin like this: {"keypoints": ["nose", …], "fps": 30}',
+        )
     own = [video for video in everything.get("videos", []) if _names(video, path)]
     about = {**everything, **(own[0] if own else {})}
     if not isinstance(about.get("keypoints"), list):

@@ -9,21 +9,19 @@ import h5py
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.pose.hdf5_files import look_into, open_to_read
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts, build_pose
 
 
 def can_read(path: Path) -> bool:
     """True for an HDF5 file with tracks and the names of nodes."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return "tracks" in file and "node_names" in file
+    return bool(look_into(path, lambda file: "tracks" in file and "node_names" in file))
 
 
 def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
     """The one pose of a file, named like the file."""
-    with h5py.File(path, "r") as file:
+    with open_to_read(path) as file:
         tracks = np.asarray(file["tracks"], dtype=np.float32)
         nodes = _read_names(file["node_names"])
         named = _read_names(file["track_names"]) if "track_names" in file else []

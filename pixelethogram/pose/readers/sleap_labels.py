@@ -1,24 +1,26 @@
 """SLEAP's project file, .slp: HDF5 with tables of frames, instances and points.
 
-Read here and not by sleap-io, which brings some sixty packages along. On a frame that a person
-mended, the person's instance of a track counts and not the network's.
+Read here and not by sleap-io, which brings 22 packages along that nothing else needs. On a frame
+that a person mended, the person's instance of a track counts and not the network's.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.pose.hdf5_files import look_into, open_to_read
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts, build_pose
 
-TABLES = ("frames", "instances", "points", "pred_points", "metadata")
+TABLES = ("frames", "instances", "points", "pred_points")
+TEXTS = ("metadata", "tracks_json", "videos_json")
 BY_PERSON = 0  # instance_type; 1 is predicted
 BODY_EDGE = 1  # 2 is a symmetry
 CENTRED = 1.1  # format from which on pixel centres are whole numbers
@@ -27,10 +29,7 @@ ALONE = "animal"
 
 def can_read(path: Path) -> bool:
     """True for an HDF5 file with SLEAP's tables."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return all(name in file for name in TABLES)
+    return bool(look_into(path, lambda file: set(file) >= {*TABLES, *TEXTS}))
 
 
 def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
@@ -38,26 +37,26 @@ def read(path: Path, facts: Facts) -> Iterator[tuple[str, Pose]]:
 
     Frames go up to the length of the video where the file tells it, else to the last instance.
     """
-    with h5py.File(path, "r") as file:
-        tables = {name: file[name][()] for name in TABLES[:4]}
+    with open_to_read(path) as file:
+        tables = {name: file[name][()] for name in TABLES}
         about = json.loads(file["metadata"].attrs["json"])
         shift = 0.0 if float(file["metadata"].attrs["format_id"]) >= CENTRED else -0.5
         tracks = [json.loads(text)[1] for text in file["tracks_json"][()]]
         videos = [json.loads(text) for text in file["videos_json"][()]]
-    if len(about["skeletons"]) != 1:
-        raise InputError(
-            f"the file has {len(about['skeletons'])} skeletons, expected one",
-            where=path,
-            do="keep one kind of animal per file",
-        )
-    keypoints, edges = read_skeleton(about)
+        if len(about["skeletons"]) != 1:
+            raise InputError(
+                f"the file has {len(about['skeletons'])} skeletons, expected one",
+                where=path,
+                do="keep one kind of animal per file",
+            )
+        keypoints, edges = read_skeleton(about)
     for number, video in enumerate(videos):
-        shape = video.get("backend", {}).get("shape") or [None] * 4
+        shape = (video.get("backend") or {}).get("shape") or [None] * 4
         found = _read_video(path, tables, number, tracks, len(keypoints), shape[0])
         if found is None:
             continue
         positions, confidence, names = found
-        name = path.stem if len(videos) == 1 else Path(video["filename"]).stem
+        name = path.stem if len(videos) == 1 else _name_video(path, video)
         stated = Facts(None, shape[1], shape[2])
         yield (
             name,
@@ -89,6 +88,19 @@ def read_skeleton(about: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, 
         if kind == BODY_EDGE:
             edges.append((order.index(link["source"]), order.index(link["target"])))
     return names, edges
+
+
+def _name_video(path: Path, video: Mapping[str, Any]) -> str:
+    """What a video of several is called; older files name it under its backend."""
+    named = video.get("filename") or (video.get("backend") or {}).get("filename")
+    if isinstance(named, str) and named:
+        return Path(re.split(r"[/\\]", named)[-1]).stem
+    raise InputError(
+        "the file does not say what one of its videos is called",
+        where=path,
+        why=f"the video is described by {', '.join(video) or 'nothing'}",
+        do="keep one video per file",
+    )
 
 
 def _read_video(
@@ -139,4 +151,10 @@ def _name_animals(
             do="run the tracker (or delete instances without a track), then save the file again",
         )
     used, animal = np.unique(track, return_inverse=True)
+    if used[-1] >= len(tracks):
+        raise InputError(
+            f"an instance is of track {used[-1]}, the file names {len(tracks)} tracks",
+            where=path,
+            do="save the file again in SLEAP",
+        )
     return animal, [tracks[number] for number in used]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from pixelethogram.pose.anatomy import complete_skeleton
 from pixelethogram.pose.features import FEATURE_SETS
 from pixelethogram.pose.features.describe import describe_pose, missing_points
 from pixelethogram.pose.pose import Pose
@@ -39,6 +40,27 @@ def test_every_set_has_the_same_columns_whatever_is_missing(name: str) -> None:
     pose = wandering()
     nothing = dataclasses.replace(pose, positions=np.full_like(pose.positions, np.nan))
     assert FEATURE_SETS[name](nothing).names == FEATURE_SETS[name](pose).names
+
+
+@pytest.mark.parametrize("name", list(FEATURE_SETS))
+def test_recordings_of_one_skeleton_have_the_same_columns_where_no_file_states_edges(
+    name: str,
+) -> None:
+    """Edges are guessed for each recording; here other points lie near each other in each."""
+    names, trees = set(), set()
+    for seed in range(4):
+        shape = np.random.default_rng(seed).uniform(-60, 60, (len(KEYPOINTS), 2))
+        pose = complete_skeleton(
+            dataclasses.replace(
+                wandering(),
+                positions=np.tile(shape + 200, (50, 2, 1, 1)),
+                skeleton=Skeleton(KEYPOINTS),
+            )
+        )
+        names.add(FEATURE_SETS[name](pose).names)
+        trees.add(pose.skeleton.edges)
+    assert len(trees) == 4
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize("name", list(FEATURE_SETS))

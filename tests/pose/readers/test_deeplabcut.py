@@ -79,6 +79,27 @@ def test_all_comes_back(
     assert (pose.skeleton.front, pose.skeleton.back) == (0, 3)
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_empty_cells_are_missing_wherever_they_stand(
+    newline: str, facts: Facts, tmp_path: Path
+) -> None:
+    rows = ["0,1,2,.5,3,4,1", "1,,,,3,4,1", "2,1,2,.5,,,", "3,,,,,,", "4,nan,NaN,0,3,4,1e-1"]
+    header = [
+        ",".join(["scorer", *["x"] * 6]),
+        "bodyparts,nose,nose,nose,tail_base,tail_base,tail_base",
+        ",".join(["coords", *["x", "y", "likelihood"] * 2]),
+    ]
+    for ending in ("", newline):
+        text = newline.join([*header, *rows]) + ending
+        (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+        ((_, pose),) = deeplabcut.read(tmp_path / "a.csv", facts)
+        nose, base = pose.positions[:, 0, 0], pose.positions[:, 0, 1]
+        assert np.isnan(nose[:, 0]).tolist() == [False, True, False, True, True]
+        assert np.isnan(base[:, 1]).tolist() == [False, False, True, True, False]
+        assert nose[0].tolist() == [1, 2] and base[4].tolist() == [3, 4]
+        np.testing.assert_allclose(pose.confidence[:, 0, 1], [1, 1, 0, 0, 0.1])
+
+
 def test_lightning_pose_has_further_columns_and_points_of_no_animal_are_left_out(
     points: np.ndarray, likelihood: np.ndarray, facts: Facts, tmp_path: Path
 ) -> None:

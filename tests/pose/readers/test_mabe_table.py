@@ -55,6 +55,14 @@ def test_a_parquet_file_comes_back(points: np.ndarray, facts: Facts, tmp_path: P
     check(tmp_path / "44566106.parquet", points, facts)
 
 
+def test_a_parquet_file_that_is_cut_off_is_an_input_error(facts: Facts, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    assert mabe_table.can_read(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="cannot be read"):
+        list(mabe_table.read(tmp_path / "a.parquet", facts))
+
+
 def test_without_pyarrow_the_error_says_what_to_install(
     facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,8 +53,31 @@ def test_another_order_of_axes_is_refused_with_the_expected_one(
         list(mars.read(path, facts))
 
 
-def test_other_json_is_left_alone(tmp_path: Path) -> None:
-    for number, text in enumerate(("{}", "[1]", "{", '{"keypoints": {"a": 1}, "scores": []}')):
-        path = tmp_path / f"{number}.json"
-        path.write_text(text)
-        assert not mars.can_read(path)
+OTHERS = (
+    *("", "{}", "[1]", "{", '{"keypoints": {"a": 1}, "scores": []}'),
+    *('{"scores": [], "keypoints": {"a": 1}}', '{"keypoints": [], "score": []}'),
+    '{"sequences": {"a": {"keypoints": [[1]], "scores": [[1]]}}}',
+)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_other_json_is_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    assert not mars.can_read(tmp_path / "a.json")
+    assert not mars.can_read(tmp_path / "none.json")
+
+
+def test_a_long_file_is_recognised_without_being_parsed(
+    mice: np.ndarray, facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = np.tile(mice.transpose(0, 1, 3, 2), (400, 1, 1, 1))
+    more = {"bbox": np.zeros((2000, 4)), "scores": np.ones((2000, 2, 7)), "keypoints": many}
+    path = write(tmp_path / "a.json", **more)
+    with monkeypatch.context() as patch:
+        patch.setattr("json.loads", None)
+        assert mars.can_read(path)
+    ((_, pose),) = mars.read(path, facts)
+    assert pose.num_frames == 2000
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="damaged"):
+        list(mars.read(path, facts))

@@ -49,6 +49,10 @@ def test_without_names_or_with_other_arrays_it_is_refused(
     path = write(tmp_path / "a.npz", points, None)
     with pytest.raises(InputError, match="names of the keypoints"):
         list(npz.read(path, facts))
+    for text in ("[]", '"nose"', "3"):
+        (tmp_path / "meta.json").write_text(text)
+        with pytest.raises(InputError, match="expected names and values"):
+            list(npz.read(path, facts))
     (tmp_path / "meta.json").write_text("{}")
     with pytest.raises(InputError, match="no list `keypoints`"):
         list(npz.read(path, facts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -91,6 +92,62 @@ def test_animals_that_no_track_tells_apart_are_refused(
 ) -> None:
     path = write(tmp_path / "a.slp", points, likelihood, tracked=False)
     with pytest.raises(InputError, match="no track tells apart"):
+        list(sleap_labels.read(path, Facts(fps=30.0)))
+
+
+def add_second_video(path: Path, **described: Any) -> None:
+    """Frames 4 and later become frames of another video."""
+    with h5py.File(path, "r+") as file:
+        frames = file["frames"][()]
+        frames["video"][4:] = 1
+        del file["frames"], file["videos_json"]
+        file["frames"] = frames
+        shape = {"shape": [8, 200, 300, 1]}
+        videos = [{"filename": "day 1/a.b.mp4", "backend": shape}, {"backend": shape} | described]
+        file["videos_json"] = [json.dumps(video).encode() for video in videos]
+
+
+@pytest.mark.parametrize("name", ["c.mp4", "/data/day 2/c.mp4", "D:\\day 2\\c.avi"])
+def test_videos_are_called_after_their_files_wherever_these_are_named(
+    name: str, points: np.ndarray, likelihood: np.ndarray, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.slp", points, likelihood)
+    add_second_video(path, backend={"shape": [8, 200, 300, 1], "filename": name})
+    assert [name for name, _ in sleap_labels.read(path, Facts(fps=30.0))] == ["a.b", "c"]
+
+
+@pytest.mark.parametrize("described", [{}, {"backend": None}, {"filename": ["1.png", "2.png"]}])
+def test_a_video_without_a_name_is_refused(
+    described: dict[str, Any], points: np.ndarray, likelihood: np.ndarray, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.slp", points, likelihood)
+    add_second_video(path, **described)
+    with pytest.raises(InputError, match="what one of its videos is called"):
+        list(sleap_labels.read(path, Facts(30.0, 200, 300)))
+
+
+@pytest.mark.parametrize("table", [*sleap_labels.TABLES, *sleap_labels.TEXTS])
+def test_a_file_without_one_of_the_tables_is_no_such_file(
+    table: str, points: np.ndarray, likelihood: np.ndarray, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.slp", points, likelihood)
+    with h5py.File(path, "r+") as file:
+        del file[table]
+    assert not sleap_labels.can_read(path)
+
+
+def test_damaged_descriptions_and_unknown_tracks_are_refused(
+    points: np.ndarray, likelihood: np.ndarray, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.slp", points, likelihood)
+    with h5py.File(path, "r+") as file:
+        del file["tracks_json"]
+        file["tracks_json"] = [json.dumps([0, "one"]).encode()]
+    with pytest.raises(InputError, match="names 1 tracks"):
+        list(sleap_labels.read(path, Facts(fps=30.0)))
+    with h5py.File(path, "r+") as file:
+        file["metadata"].attrs["json"] = "{}"
+    with pytest.raises(InputError, match="lacks a part"):
         list(sleap_labels.read(path, Facts(fps=30.0)))
 
 
