@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from pixelethogram.features.extract import Order, build_engine, extract_all, pla
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.features.models.two_stream import TwoStream
+from pixelethogram.features.pictures import open_resized
 from pixelethogram.flow.models.generator import FlowGenerator
 from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import open_frames
@@ -139,10 +139,10 @@ def compare_with_fp32(subject: Subject, engine: Engine, batches: Sequence[Batch]
 
 def cut_batches(subject: Subject) -> list[Batch]:
     """The whole video, decoded and cut."""
-    with open_frames(subject.video) as source:
-        opening: Any = contextlib.nullcontext(source)
-        events = plan_batches([opening], subject.cutting())
-        return [event for event in events if isinstance(event, Batch)]
+    opening = [lambda: open_frames(subject.video)]
+    pictures = open_resized(opening, subject.config.frames, None)
+    events = plan_batches(pictures, subject.cutting())
+    return [event for event in events if isinstance(event, Batch)]
 
 
 def run_batches(engine: Engine, batches: Sequence[Batch]) -> torch.Tensor:

@@ -150,6 +150,8 @@ def train_toy_model(folder: Path, size: int, stride: int = 1) -> Path:
     sizes = [f"frames.height={size}", f"frames.width={size}", f"flow.stride={stride}"]
     other = [
         "features.start_weights=none",
+        "flow.train.precision=fp32",  # bf16 gradients of maps of one pixel are not to be trusted
+        "features.train.precision=fp32",
         "flow.validation_clips=4",
         "features.validation_frames=8",
     ]
