@@ -38,7 +38,7 @@ from pixelethogram.store import ArrayWriter
 from pixelethogram.training.device import choose_inference_precision
 
 ON_GPU = 8  # times the batch of a CPU
-ON_CPU = 4  # frames at a time; more leave the cache, and memory is handed out anew for each step
+ON_CPU = 4 * 256 * 256  # pixels at a time; more leave the cache, fewer read the weights too often
 WRITES_WAITING = 8  # blocks on their way to disk
 
 Arrays = dict[str, np.ndarray]
@@ -255,8 +255,8 @@ class _Desk:
 
 def _chunk(config: Config, device: str) -> int:
     """Frames that pass through the networks at a time."""
-    size = _size(config, device)
-    return min(ON_CPU, size) if device == "cpu" else size
+    size, pixels = _size(config, device), config.frames.height * config.frames.width
+    return max(1, min(ON_CPU // pixels, size)) if device == "cpu" else size
 
 
 def _size(config: Config, device: str) -> int:

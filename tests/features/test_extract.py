@@ -89,9 +89,15 @@ def decoder_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "decoder"]
 
 
-@pytest.mark.parametrize(("wanted", "at_a_time"), [(1, 1), (4, 4), (16, 4)])
-def test_a_cpu_takes_few_frames_at_a_time(wanted: int, at_a_time: int, model: nn.Module) -> None:
-    config = settings(f"features.batch_size={wanted}")
+@pytest.mark.parametrize(
+    ("wanted", "size", "at_a_time"),
+    [(1, 256, 1), (4, 256, 4), (16, 256, 4), (16, 128, 16), (16, 192, 7), (16, 1024, 1)],
+)
+def test_a_cpu_takes_few_pixels_at_a_time(
+    wanted: int, size: int, at_a_time: int, model: nn.Module
+) -> None:
+    sizes = (f"frames.height={size}", f"frames.width={size}")
+    config = settings(f"features.batch_size={wanted}", *sizes)
     engine = build_engine(model, config, device="cpu", exact=False, progress=SilentProgress())
     assert (engine.chunk, plan_cutting(config, "cpu").size) == (at_a_time, wanted)
 
