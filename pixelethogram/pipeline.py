@@ -91,8 +91,10 @@ def train_stage(job: Job, stage: Stage) -> Run:
     run_stage(job, run)
     _draw_curves(run)
     if stage == "flow" and run.results["gain_db"] < MIN_GAIN_DB:
+        gain = run.results["gain_db"]
+        much = f"{gain:.2f} dB more" if gain > 0 else f"{-gain:.2f} dB less"
         job.progress.message(
-            f"note: this flow explains only {run.results['gain_db']:.2f} dB more than no motion "
+            f"note: this flow explains {much} than no motion would "
             f"(useful: {MIN_GAIN_DB} or more): look at {run.folder / 'flow.png'}, train longer "
             "(flow.train.steps) or on larger frames; slow videos hold hardly any motion per frame"
         )
