@@ -10,11 +10,11 @@ import copy
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 
 import numpy as np
 
 from pixelethogram.config import DrawingConfig
+from pixelethogram.frames.closing import ClosesItself
 from pixelethogram.pose.augment import Change, apply_change, change_panel
 from pixelethogram.pose.drawing import Scene, draw_frame
 from pixelethogram.pose.flow import PoseLayout
@@ -27,7 +27,7 @@ from pixelethogram.pose.views import view_transforms
 DRAWING = "drawing 1"  # to be counted up when the same settings draw other pictures
 
 
-class DrawnPose:
+class DrawnPose(ClosesItself):
     """Drawn frames of one recording.
 
     Args:
@@ -83,17 +83,6 @@ class DrawnPose:
             dataclasses.replace(each, matrices=each.matrices[places]) for each in panels
         ]
         return taken
-
-    def __enter__(self) -> DrawnPose:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def scan(self) -> None:
         """Nothing to find out: the pose says how many frames there are."""

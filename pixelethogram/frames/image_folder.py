@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames.closing import ClosesItself
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 DEFAULT_FPS = 30.0
 
 
-class ImageFolder:
+class ImageFolder(ClosesItself):
     """Pictures of one folder, in the natural order of their names (2 before 10).
 
     Gaps in the numbering are no frames; files whose name begins with a dot are left alone.
@@ -42,17 +42,6 @@ class ImageFolder:
                 do=f"give a folder with {', '.join(sorted(IMAGE_SUFFIXES))} files",
             )
         self.height, self.width = _read_image(self._files[0]).shape[:2]
-
-    def __enter__(self) -> ImageFolder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def num_frames(self) -> int:

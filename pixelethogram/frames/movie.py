@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames.closing import ClosesItself
 
 MOVIE_SUFFIXES = frozenset({".h5", ".hdf5"})
 DEFAULT_FPS = 30.0
 BLOCK_BYTES = 1 << 24  # read at once
 
 
-class Hdf5Movie:
+class Hdf5Movie(ClosesItself):
     """The only movie in an HDF5 file; its attribute `fps` is used when there is one, else 30.
 
     Args:
@@ -47,17 +47,6 @@ class Hdf5Movie:
         self.num_frames, self.height, self.width = self._movie.shape[:3]
         stated = float(self._movie.attrs.get("fps", self._file.attrs.get("fps", DEFAULT_FPS)))
         self.fps = stated if 0 < stated < float("inf") else DEFAULT_FPS
-
-    def __enter__(self) -> Hdf5Movie:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def scan(self) -> None:
         """Nothing to find out: the shape says it all."""

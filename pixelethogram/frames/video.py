@@ -14,13 +14,13 @@ import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.frames.closing import ClosesItself
 from pixelethogram.frames.frame_table import NO_PTS, FrameTable, measure_fps
 from pixelethogram.frames.resize import resize_frame
 
@@ -36,7 +36,7 @@ MAX_SEEKS = 3  # key frames tried before decoding from the start
 av.logging.set_level(None)  # a decoder's threads can deadlock when they log through Python
 
 
-class VideoFile:
+class VideoFile(ClosesItself):
     """Frames of a video file.
 
     Before a scan (or a complete `iterate`) `num_frames` counts packets: an upper bound in damaged
@@ -64,17 +64,6 @@ class VideoFile:
             if first is None:
                 raise _error(path, "no picture can be decoded", "the file is empty or damaged")
             self.height, self.width = self._to_rgb(first.frame).shape[:2]
-
-    def __enter__(self) -> VideoFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "table": self._table, "size": (self.height, self.width)}

@@ -24,7 +24,6 @@ from pixelethogram.recordings import add_pose
 from pixelethogram.splits import Segment
 
 KEY = "calms21"
-TASKS = (1, 2, 3)
 
 
 @dataclasses.dataclass(frozen=True)

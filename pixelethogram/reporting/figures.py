@@ -37,7 +37,6 @@ STYLE: Any = {
     "legend.frameon": False,
     "font.family": "sans-serif",
 }
-PANEL = 3.1  # inches
 PER_ROW = 3
 MAX_LABEL = 18
 

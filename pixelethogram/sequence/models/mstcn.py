@@ -9,7 +9,7 @@ supervised.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Protocol, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,26 +19,36 @@ from pixelethogram.sequence.models.output import build_output, to_answer
 from pixelethogram.sequence.models.time_conv import TimeConv
 
 
-class MSTCNConfig(BaseModel):
-    """Settings of MS-TCN; 728,532 parameters for 1024 features and 5 outputs."""
+class RefiningSettings(BaseModel):
+    """What all networks of answers and refinements have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.15
-    default_window_frames: ClassVar[int] = 1024
-    paper: ClassVar[str] = "Farha & Gall 2019"
 
-    name: Literal["mstcn"] = "mstcn"
+    name: Literal["mstcn", "mstcn2", "multitask_mstcn2"]
     """Entry of the table of sequence models."""
     hidden: int = Field(default=64, ge=1)
     """Channels of every layer."""
     num_layers: int = Field(default=10, ge=1)
-    """Layers per answer; the last one has taps 2 ** (num_layers − 1) frames apart."""
+    """Layers per refinement; the last one has taps 2 ** (num_layers − 1) frames apart."""
     num_refinements: int = Field(default=3, ge=0)
     """Answers after the first one."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
     """Chance that a channel of a frame is dropped in a residual layer."""
     causal: bool = False
     """See the frame and those before it only, as a live system does."""
+
+
+class MSTCNConfig(RefiningSettings):
+    """Settings of MS-TCN; 728,532 parameters for 1024 features and 5 outputs."""
+
+    default_window_frames: ClassVar[int] = 1024
+    paper: ClassVar[str] = "Farha & Gall 2019"
+
+    name: Literal["mstcn"] = "mstcn"
+    """Entry of the table of sequence models."""
+    num_layers: int = Field(default=10, ge=1)
+    """Layers per answer; the last one has taps 2 ** (num_layers − 1) frames apart."""
 
     def build(
         self,
@@ -51,21 +61,6 @@ class MSTCNConfig(BaseModel):
         refinements = build_refinements(self, num_outputs, prior)
         first = DilatedStack(self.hidden, in_features, build_layers(self), num_outputs, prior)
         return Refining(first, refinements, exclusive)
-
-
-class RefiningSettings(Protocol):
-    """What refinements need of the settings of their network."""
-
-    @property
-    def hidden(self) -> int: ...
-    @property
-    def num_layers(self) -> int: ...
-    @property
-    def num_refinements(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def causal(self) -> bool: ...
 
 
 def build_refinements(

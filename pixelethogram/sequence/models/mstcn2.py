@@ -5,38 +5,37 @@ Li et al., "MS-TCN++: Multi-Stage Temporal Convolutional Network for Action Segm
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from pixelethogram.sequence.models.mstcn import DilatedStack, Refining, build_refinements
+from pixelethogram.sequence.models.mstcn import (
+    DilatedStack,
+    Refining,
+    RefiningSettings,
+    build_refinements,
+)
 from pixelethogram.sequence.models.time_conv import TimeConv
 
 
-class MSTCN2Config(BaseModel):
+class FirstAnswerSettings(RefiningSettings):
+    """What the networks of this first answer have in common."""
+
+    default_window_frames: ClassVar[int] = 2048
+
+    num_first_layers: int = Field(default=11, ge=1)
+    """Layers of the first answer; each has taps both near and up to 2 ** (this − 1) frames off."""
+
+
+class MSTCN2Config(FirstAnswerSettings):
     """Settings of MS-TCN++; 925,972 parameters for 1024 features and 5 outputs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    default_smoothness: ClassVar[float] = 0.15
-    default_window_frames: ClassVar[int] = 2048
     paper: ClassVar[str] = "Li et al. 2020"
 
     name: Literal["mstcn2"] = "mstcn2"
     """Entry of the table of sequence models."""
-    hidden: int = Field(default=64, ge=1)
-    """Channels of every layer."""
-    num_first_layers: int = Field(default=11, ge=1)
-    """Layers of the first answer; each has taps both near and up to 2 ** (this − 1) frames off."""
-    num_layers: int = Field(default=10, ge=1)
-    """Layers per refinement; the last one has taps 2 ** (num_layers − 1) frames apart."""
-    num_refinements: int = Field(default=3, ge=0)
-    """Answers after the first one."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Chance that a channel of a frame is dropped in a residual layer."""
-    causal: bool = False
-    """See the frame and those before it only, as a live system does."""
 
     def build(
         self,
@@ -48,19 +47,6 @@ class MSTCN2Config(BaseModel):
         """Network with fresh weights; the arguments are explained in `sequence.models`."""
         first = build_first_answer(self, in_features, num_outputs, prior)
         return Refining(first, build_refinements(self, num_outputs, prior), exclusive)
-
-
-class FirstAnswerSettings(Protocol):
-    """What the first answer needs of the settings of its network."""
-
-    @property
-    def hidden(self) -> int: ...
-    @property
-    def num_first_layers(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def causal(self) -> bool: ...
 
 
 def build_first_answer(

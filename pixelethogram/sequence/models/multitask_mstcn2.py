@@ -11,21 +11,18 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from pixelethogram.errors import UsageError
 from pixelethogram.sequence.models.mstcn import DilatedStack, build_layers
-from pixelethogram.sequence.models.mstcn2 import build_first_answer
+from pixelethogram.sequence.models.mstcn2 import FirstAnswerSettings, build_first_answer
 from pixelethogram.sequence.models.output import to_answer
 
 
-class MultitaskMSTCN2Config(BaseModel):
+class MultitaskMSTCN2Config(FirstAnswerSettings):
     """Settings of MS-TCN++ with a head per rater or behavior."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    default_smoothness: ClassVar[float] = 0.15
-    default_window_frames: ClassVar[int] = 2048
     paper: ClassVar[str] = "Li et al. 2020, shared by tasks"
 
     name: Literal["multitask_mstcn2"] = "multitask_mstcn2"
@@ -38,18 +35,8 @@ class MultitaskMSTCN2Config(BaseModel):
     proportional, or by learned variances."""
     balance: bool = True
     """Show videos of heads with fewer labels more often."""
-    hidden: int = Field(default=64, ge=1)
-    """Channels of every layer."""
-    num_first_layers: int = Field(default=11, ge=1)
-    """Layers of the first answer; each has taps both near and up to 2 ** (this − 1) frames off."""
-    num_layers: int = Field(default=10, ge=1)
-    """Layers per refinement; the last one has taps 2 ** (num_layers − 1) frames apart."""
     num_refinements: int = Field(default=1, ge=1)
     """Answers of each head after the first one, which is shared."""
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Chance that a channel of a frame is dropped in a residual layer."""
-    causal: bool = False
-    """See the frame and those before it only, as a live system does."""
 
     def build(
         self,
