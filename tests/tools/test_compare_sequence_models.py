@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,20 +10,6 @@ import pytest
 from pixelethogram import stages
 from pixelethogram.evaluation import plot_evaluation
 from pixelethogram.project import Project
-
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "compare_sequence_models.py"
-
-
-@pytest.fixture(scope="module")
-def tool() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("compare_sequence_models", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 def test_training_alone_is_timed_and_nothing_is_written_into_the_project(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,20 +14,6 @@ from sklearn.ensemble import ExtraTreesClassifier
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
-
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "floor_baseline.py"
-
-
-@pytest.fixture(scope="module")
-def tool() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("floor_baseline", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 def table_of(tool: ModuleType, lengths: list[int], group: list[str]) -> object:

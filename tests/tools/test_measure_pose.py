@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,18 +12,6 @@ import pytest
 from pixelethogram.config_layers import load_config
 from pixelethogram.lineage import needed_stages
 from pixelethogram.splits import Segment
-
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "measure_pose.py"
-
-
-@pytest.fixture(scope="module")
-def tool() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("measure_pose", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
 
 
 def make_folds(seed: int) -> list[dict[str, np.ndarray]]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from pixelethogram.features.models.settings import TwoStreamSettings
 from pixelethogram.features.models.two_stream import TwoStream
 
 if TYPE_CHECKING:
@@ -24,18 +24,11 @@ LAYER_CHANNELS = {"resnet18": (64, 128, 256, 512), "resnet50": (256, 512, 1024, 
 Architecture = Literal["resnet18", "resnet50"]
 
 
-class ResNetSettings(BaseModel):
+class ResNetSettings(TwoStreamSettings):
     """What both sizes can set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    needs_flow: ClassVar[bool] = True
 
     name: Architecture
     """Network of both streams."""
-    dropout: float = Field(0.25, ge=0, lt=1)
-    """Share of the features that is dropped in training."""
-    flow_weight: float = Field(1.0, ge=0)
-    """Weight of the flow stream's logits against 1 for the spatial stream's."""
     spatial_view: Literal["centre", "deepethogram"] = "centre"
     """What the spatial stream is shown: the frame to be classified; or green and blue of it and red
     of the next one, which is what the weights of DeepEthogram were trained on."""

@@ -9,28 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from pixelethogram.features.models.settings import TwoStreamSettings
 from pixelethogram.features.models.two_stream import TwoStream
 
 FIRST_CHANNELS = 64
 LAYERS = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # channels, blocks, first stride
 
 
-class ResNet3D34Config(BaseModel):
+class ResNet3D34Config(TwoStreamSettings):
     """Two 3D-ResNet34: 127 M parameters, 62 GMAC per frame of 256 x 256 pixels without the flow."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     paper: ClassVar[str] = "Hara et al. 2018; Bohnslav et al. 2021"
-    needs_flow: ClassVar[bool] = True
 
     name: Literal["resnet3d_34"] = "resnet3d_34"
     """Network of both streams; the spatial one sees the whole clip."""
-    dropout: float = Field(0.25, ge=0, lt=1)
-    """Share of the features that is dropped in training."""
-    flow_weight: float = Field(1.0, ge=0)
-    """Weight of the flow stream's logits against 1 for the spatial stream's."""
 
     def build(
         self,

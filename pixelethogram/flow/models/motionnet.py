@@ -11,7 +11,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pixelethogram.flow.models.blocks import (
@@ -27,45 +26,32 @@ from pixelethogram.flow.models.blocks import (
     unstack_pairs,
     upsample,
 )
+from pixelethogram.flow.models.settings import FlowNetworkSettings
 
 ENCODER_CHANNELS = (64, 128, 256, 512, 512, 1024)  # full to 1/32 of the size
 DECODER_CHANNELS = (512, 256, 128, 64)  # 1/16 to half of the size
 
 
-class MotionNetConfig(BaseModel):
+class MotionNetConfig(FlowNetworkSettings):
     """45.9 M parameters, 29.0 GMAC per clip of 256 x 256 pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    smoothness_factor: ClassVar[float] = 1.0
-    sparsity: ClassVar[float] = 0.0
     paper: ClassVar[str] = "Zhu et al. 2017; Bohnslav et al. 2021"
 
     name: Literal["motionnet"] = "motionnet"
     """Name of the network."""
-    clip_length: int = Field(11, ge=2)
-    """Frames per clip, centred on the frame to be classified."""
-    width: float = Field(1.0, gt=0)
-    """Factor on the number of channels; 1 is the published network."""
 
     def build(self) -> MotionNet:
         """A network with fresh weights."""
         return MotionNet(self.clip_length, self.width)
 
 
-class MotionNetLiteConfig(BaseModel):
+class MotionNetLiteConfig(FlowNetworkSettings):
     """42.3 M parameters, 26.2 GMAC per clip of 256 x 256 pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    smoothness_factor: ClassVar[float] = 1.0
-    sparsity: ClassVar[float] = 0.0
     paper: ClassVar[str] = "Zhu et al. 2017"
 
     name: Literal["motionnet_lite"] = "motionnet_lite"
     """Name of the network."""
-    clip_length: int = Field(11, ge=2)
-    """Frames per clip, centred on the frame to be classified."""
-    width: float = Field(1.0, gt=0)
-    """Factor on the number of channels; 1 is the published network."""
 
     def build(self) -> MotionNet:
         """A network with fresh weights."""

@@ -9,27 +9,20 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pixelethogram.flow.models.blocks import check_clips
+from pixelethogram.flow.models.settings import FlowNetworkSettings
 from pixelethogram.flow.models.tiny_motionnet import TinyMotionNet
 
 
-class PairwiseMotionNetConfig(BaseModel):
-    """1.77 M parameters, 10.6 GMAC per pair of frames of 256 x 256 pixels."""
+class PairwiseMotionNetConfig(FlowNetworkSettings):
+    """1.77 M parameters for clips of any length, 10.6 GMAC per pair of frames of 256 x 256."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    smoothness_factor: ClassVar[float] = 1.0
-    sparsity: ClassVar[float] = 0.0
     paper: ClassVar[str] = "Zhu et al. 2017, frames taken by pairs"
 
     name: Literal["pairwise_motionnet"] = "pairwise_motionnet"
     """Name of the network."""
-    clip_length: int = Field(11, ge=2)
-    """Frames per clip, centred on the frame to be classified; costs time, but no parameters."""
-    width: float = Field(1.0, gt=0)
-    """Factor on the number of channels; 1 has those of tiny_motionnet."""
 
     def build(self) -> PairwiseMotionNet:
         """A network with fresh weights."""

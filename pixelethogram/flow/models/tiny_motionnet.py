@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pixelethogram.flow.models.blocks import (
@@ -24,22 +23,16 @@ from pixelethogram.flow.models.blocks import (
     unstack_pairs,
     upsample,
 )
+from pixelethogram.flow.models.settings import FlowNetworkSettings
 
 
-class TinyMotionNetConfig(BaseModel):
+class TinyMotionNetConfig(FlowNetworkSettings):
     """1.95 M parameters, 16.7 GMAC per clip of 256 x 256 pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-    smoothness_factor: ClassVar[float] = 1.0
-    sparsity: ClassVar[float] = 0.0
     paper: ClassVar[str] = "Zhu et al. 2017; Bohnslav et al. 2021"
 
     name: Literal["tiny_motionnet"] = "tiny_motionnet"
     """Name of the network."""
-    clip_length: int = Field(11, ge=2)
-    """Frames per clip, centred on the frame to be classified."""
-    width: float = Field(1.0, gt=0)
-    """Factor on the number of channels; 1 is the published network."""
 
     def build(self) -> TinyMotionNet:
         """A network with fresh weights."""

@@ -8,26 +8,21 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pixelethogram.flow.models.blocks import SLOPE, check_clips, initialise, join, scale_channels
+from pixelethogram.flow.models.settings import FlowNetworkSettings
 
 
-class TinyMotionNet3DConfig(BaseModel):
-    """0.44 M parameters, 40.5 GMAC per clip of 11 frames of 256 x 256 pixels."""
+class TinyMotionNet3DConfig(FlowNetworkSettings):
+    """0.44 M parameters for clips of any length, 40.5 GMAC per 11 frames of 256 x 256 pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     smoothness_factor: ClassVar[float] = 0.25
     sparsity: ClassVar[float] = 0.05
     paper: ClassVar[str] = "Bohnslav et al. 2021"
 
     name: Literal["tiny_motionnet_3d"] = "tiny_motionnet_3d"
     """Name of the network."""
-    clip_length: int = Field(11, ge=2)
-    """Frames per clip, centred on the frame to be classified; costs time, but no parameters."""
-    width: float = Field(1.0, gt=0)
-    """Factor on the number of channels; 1 is the published network."""
 
     def build(self) -> TinyMotionNet3D:
         """A network with fresh weights."""

@@ -25,7 +25,7 @@ class RefiningSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     default_smoothness: ClassVar[float] = 0.15
 
-    name: Literal["mstcn", "mstcn2", "multitask_mstcn2"]
+    name: str
     """Entry of the table of sequence models."""
     hidden: int = Field(default=64, ge=1)
     """Channels of every layer."""
