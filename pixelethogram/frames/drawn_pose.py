@@ -111,7 +111,7 @@ class DrawnPose(ClosesItself):
         points, opacity = self._pose.positions[frame], self._pose.confidence[frame]
         size = (self.height, self.width)
         picture = draw_frame(self._scene, self._panels, frame, points, opacity, size)
-        return (picture * 255 + 0.5).astype(np.uint8)
+        return (picture * 255 + 0.5).astype(np.uint8, order="C")
 
 
 def fade(confidence: np.ndarray, none: float, full: float) -> np.ndarray:
