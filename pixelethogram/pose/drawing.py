@@ -95,23 +95,24 @@ def draw_frame(
         size: H, W.
     """
     canvas = np.full((3, *size), BACKGROUND, np.float32)
-    opacity = np.where(np.isnan(points[..., 0]), 0.0, opacity).astype(np.float32)
-    for panel in panels:
+    figures = _place(scene, panels, frame, points, opacity)
+    marks: list[list[Mark]] = [[] for _ in figures.animals]
+    for mark in (*_cover_bodies(scene, figures), *_cover_strokes(scene, figures)):
+        marks[mark.figure].append(mark)
+    for number, panel in enumerate(panels):
         rows = slice(panel.top, panel.top + panel.height)
         part = canvas[:, rows, panel.left : panel.left + panel.width]
-        matrix = panel.matrices[frame].copy()
-        matrix[:, 2] -= (panel.left, panel.top)
-        part[:] = _paint_panel(part.shape[1:], scene, panel, matrix)
-        placed = (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-        _draw_animals(part, scene, placed, opacity, scene.radii(panel.scale))
+        part[:] = _paint_panel(scene, panel, frame)
+        own = marks[number * len(points) : (number + 1) * len(points)]
+        _mix(canvas, [_lay(each) for each in own if each])
     return canvas.transpose(1, 2, 0)
 
 
-def _paint_panel(
-    shape: tuple[int, ...], scene: Scene, panel: Panel, matrix: np.ndarray
-) -> np.ndarray:
+def _paint_panel(scene: Scene, panel: Panel, frame: int) -> np.ndarray:
     """Grey (h, w): border of the recording; where the view moves, dots that stay where they are."""
-    size = (*shape, scene.height, scene.width)
+    size = (panel.height, panel.width, scene.height, scene.width)
+    matrix = panel.matrices[frame].copy()
+    matrix[:, 2] -= (panel.left, panel.top)
     if panel.follows:
         return _paint_ground(size, panel.scale, matrix, scene.body)
     return _still_ground(size, panel.scale, tuple(matrix.ravel().tolist()))
@@ -136,23 +137,56 @@ def _paint_ground(
     return grey + cover_border(x, y, size[3], size[2], scale) * (BORDER - grey)
 
 
-def _draw_animals(
-    canvas: np.ndarray,
-    scene: Scene,
-    points: np.ndarray,
-    opacity: np.ndarray,
-    radii: tuple[float, float],
-) -> None:
-    """All animals onto a panel (3, H, W), whose top left pixel is (0, 0)."""
-    shape = canvas.shape[1:]
-    marks = [
-        *_cover_bodies(scene, points, opacity, shape),
-        *_cover_strokes(scene, points, opacity, radii, shape),
-    ]
-    layers = [
-        _lay([mark for mark in marks if mark.animal == animal])
-        for animal in sorted({mark.animal for mark in marks})
-    ]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right."""
+
+
+class Figures(NamedTuple):
+    """Every animal in every panel, panel after panel, so that all are computed together."""
+
+    points: np.ndarray
+    """(F, P, 2) float32, pixels of the picture."""
+    opacity: np.ndarray
+    """(F, P) float32; 0: missing."""
+    radii: np.ndarray
+    """(F, 2) float32 of keypoints and limbs."""
+    bounds: np.ndarray
+    """(F, 2, 2) x and y at which the panel begins and ends."""
+    animals: list[int]
+
+
+class Mark(NamedTuple):
+    """A body, a limb or a keypoint, on the pixels that it can touch."""
+
+    figure: int
+    box: Box
+    cover: np.ndarray
+    """(h, w) of the box, times opacity."""
+    paint: np.ndarray
+    """(4, 1, 1) color, and 1."""
+
+
+def _place(
+    scene: Scene, panels: Sequence[Panel], frame: int, points: np.ndarray, opacity: np.ndarray
+) -> Figures:
+    opacity = np.where(np.isnan(points[..., 0]), 0.0, opacity).astype(np.float32)
+    matrices = np.stack([panel.matrices[frame] for panel in panels])[:, None]
+    placed = points @ matrices[..., :2].swapaxes(-1, -2) + matrices[..., None, :, 2]
+    radii = np.array([scene.radii(panel.scale) for panel in panels], np.float32)
+    begins = np.array([(panel.left, panel.top) for panel in panels])
+    sizes = np.array([(panel.width, panel.height) for panel in panels])
+    number = len(points)
+    return Figures(
+        placed.astype(np.float32).reshape(-1, *points.shape[1:]),
+        np.tile(opacity, (len(panels), 1)),
+        radii.repeat(number, axis=0),
+        np.stack([begins, begins + sizes], axis=1).repeat(number, axis=0),
+        [*range(number)] * len(panels),
+    )
+
+
+def _mix(canvas: np.ndarray, layers: Sequence[tuple[Box, np.ndarray]]) -> None:
+    """Animals onto a picture (3, H, W), none on top."""
     if not layers:
         return
     top, left, bottom, right = _enclose([box for box, _ in layers])
@@ -167,21 +201,6 @@ def _draw_animals(
     below += (1 - through) * (mixed - below)
 
 
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right."""
-
-
-class Mark(NamedTuple):
-    """A body, a limb or a keypoint, on the pixels that it can touch."""
-
-    animal: int
-    box: Box
-    cover: np.ndarray
-    """(h, w) of the box, times opacity."""
-    paint: np.ndarray
-    """(4, 1, 1) color, and 1."""
-
-
 def _lay(marks: Sequence[Mark]) -> tuple[Box, np.ndarray]:
     """One over the other: layer (4, h, w), colors times opacity and opacity, and its place."""
     box = _enclose([mark.box for mark in marks])
@@ -192,83 +211,68 @@ def _lay(marks: Sequence[Mark]) -> tuple[Box, np.ndarray]:
     return box, layer
 
 
-def _cover_bodies(
-    scene: Scene, points: np.ndarray, opacity: np.ndarray, shape: tuple[int, ...]
-) -> Iterator[Mark]:
-    """Bodies of which three corners or more are seen; all are computed together."""
-    seen = [
-        (animal, corners)
-        for animal in range(len(points))
-        if len(corners := [each for each in scene.skeleton.outline if opacity[animal, each]]) > 2
+def _cover_bodies(scene: Scene, figures: Figures) -> Iterator[Mark]:
+    """Bodies of which three corners or more are seen."""
+    corners = [
+        [corner for corner in scene.skeleton.outline if seen[corner]]
+        for seen in (figures.opacity > 0).tolist()
     ]
-    if not seen:
+    whole = [figure for figure, each in enumerate(corners) if len(each) > 2]
+    if not whole:
         return
-    most = max(len(corners) for _, corners in seen)
+    most = max(len(corners[figure]) for figure in whole)
     # an edge of no length changes nothing, so that all bodies have as many
-    full = np.array([corners + corners[-1:] * (most - len(corners)) for _, corners in seen])
-    owners = np.array([animal for animal, _ in seen])[:, None]
-    share = BODY_OPACITY * opacity[owners, full].min(axis=1)
-    places = points[owners, full]  # (bodies, corners, 2)
-    pixels = Pixels(places, np.zeros(len(seen), np.float32), shape)
-    spread = [
-        (pixels.spread(each[:, 0]), pixels.spread(each[:, 1])) for each in places.swapaxes(0, 1)
-    ]
-    cover = cover_polygon(pixels.x, pixels.y, spread) * pixels.spread(share)
+    full = np.array([(corners[each] + corners[each][-1:] * most)[:most] for each in whole])
+    owners = np.array(whole)
+    places = figures.points[owners[:, None], full]  # (bodies, corners, 2)
+    pixels = Pixels(places, np.zeros(len(whole), np.float32), figures.bounds[owners])
+    share = BODY_OPACITY * figures.opacity[owners[:, None], full].min(axis=1)
+    cover = cover_polygon(pixels.x, pixels.y, pixels.spread_points(places)) * pixels.spread(share)
     for number, box, part in pixels.divide(cover):
-        animal = seen[number][0]
-        yield Mark(animal, box, part, scene.body_paints[animal])
+        figure = whole[number]
+        yield Mark(figure, box, part, scene.body_paints[figures.animals[figure]])
 
 
-def _cover_strokes(
-    scene: Scene,
-    points: np.ndarray,
-    opacity: np.ndarray,
-    radii: tuple[float, float],
-    shape: tuple[int, ...],
-) -> Iterator[Mark]:
-    """Limbs and then keypoints of every animal; all are computed together."""
-    share = opacity[:, scene.strokes].min(axis=2)  # (N, strokes)
+def _cover_strokes(scene: Scene, figures: Figures) -> Iterator[Mark]:
+    """Limbs and then keypoints of every figure."""
+    share = figures.opacity[:, scene.strokes].min(axis=2)  # (F, S)
     owners, strokes = np.nonzero(share)
     if not len(owners):
         return
-    ends = points[owners[:, None], scene.strokes[strokes]]  # (M, 2, 2)
-    is_limb = strokes < len(scene.skeleton.edges)
-    radius = np.where(is_limb, np.float32(radii[1]), np.float32(radii[0]))
-    pixels = Pixels(ends, radius, shape)
-    start, stop = (
-        (pixels.spread(each[:, 0]), pixels.spread(each[:, 1])) for each in ends.swapaxes(0, 1)
-    )
+    ends = figures.points[owners[:, None], scene.strokes[strokes]]  # (M, 2, 2)
+    is_limb = (strokes < len(scene.skeleton.edges)).astype(np.int64)
+    radius = figures.radii[owners, is_limb]
+    pixels = Pixels(ends, radius, figures.bounds[owners])
+    start, stop = pixels.spread_points(ends)
     cover = cover_capsule(pixels.x, pixels.y, start, stop, pixels.spread(radius))
     cover *= pixels.spread(share[owners, strokes])
-    animals, numbers = owners.tolist(), strokes.tolist()
+    whose, which = owners.tolist(), strokes.tolist()
     for number, box, part in pixels.divide(cover):
-        animal = animals[number]
-        yield Mark(animal, box, part, scene.paints[animal, numbers[number]])
+        figure = whose[number]
+        yield Mark(figure, box, part, scene.paints[figures.animals[figure], which[number]])
 
 
 class Pixels:
-    """The pixels that some shapes can touch, those of all shapes in one row.
+    """The pixels that shapes can touch, those of all shapes in one row.
 
     Args:
         points: (M, V, 2) x and y that each shape lies between.
         radius: (M,) of the shape around them.
-        shape: H, W of the panel.
+        bounds: (M, 2, 2) x and y at which the panel of each begins and ends.
 
     Attributes:
         x: (Q,) of every pixel of every shape, row by row.
         y: (Q,)
     """
 
-    def __init__(self, points: np.ndarray, radius: np.ndarray, shape: tuple[int, ...]) -> None:
+    def __init__(self, points: np.ndarray, radius: np.ndarray, bounds: np.ndarray) -> None:
         reach = (radius + EDGE / 2)[:, None]
-        limits = np.array(shape[::-1], np.float32)
-        low = np.ceil(points.min(axis=1) - reach).clip(0, limits).astype(np.int32)
-        high = (np.floor(points.max(axis=1) + reach) + 1).clip(0, limits).astype(np.int32)
-        left, top = low.T
-        width, height = (high - low).clip(min=0).T
-        rows = np.repeat(width, height)  # length of each
-        self.x = _count_up(left.repeat(height), rows)
-        self.y = _count_up(top, height).repeat(rows)
+        begin, end = bounds[:, 0], bounds[:, 1]
+        low = np.ceil(points.min(axis=1) - reach).clip(begin, end).astype(np.int64)
+        high = (np.floor(points.max(axis=1) + reach) + 1).clip(low, end).astype(np.int64)
+        (left, top), (width, height) = low.T, (high - low).T
+        self.x = _count_up(left.repeat(height), width.repeat(height))
+        self.y = _count_up(top, height).repeat(width.repeat(height))
         self._sizes = width * height
         self._boxes = np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1)
 
@@ -276,15 +280,18 @@ class Pixels:
         """(M,) of shapes -> (Q,) of their pixels."""
         return values.repeat(self._sizes)
 
+    def spread_points(self, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(M, V, 2) of shapes -> of each of their V points, x and y for their pixels."""
+        return [(self.spread(x), self.spread(y)) for x, y in points.transpose(1, 2, 0)]
+
     def divide(self, cover: np.ndarray) -> Iterator[tuple[int, Box, np.ndarray]]:
         """Number, place and (h, w) of every shape that has pixels, from (Q,) of all."""
         start = 0
-        for number, (size, box) in enumerate(
-            zip(self._sizes.tolist(), self._boxes.tolist(), strict=True)
-        ):
+        sizes, boxes = self._sizes.tolist(), self._boxes.tolist()
+        for number, (size, (top, left, bottom, right)) in enumerate(zip(sizes, boxes, strict=True)):
             if size:
-                width = box[3] - box[1]
-                yield number, tuple(box), cover[start : start + size].reshape(-1, width)
+                part = cover[start : start + size].reshape(bottom - top, right - left)
+                yield number, (top, left, bottom, right), part
                 start += size
 
 
