@@ -1,8 +1,10 @@
 """Animals drawn as skeletons, without stair-steps, on the CPU: one picture after the other.
 
 Bodies are filled polygons, limbs capsules, keypoints discs, each touched only within its bounding
-box. Where animals overlap, their colors are averaged: none lies on top. `batch_drawing` draws the
-same pictures on a device.
+box. The pixels of all boxes of a picture stand in one row, so that their coverage is computed in a
+few calls however many shapes there are; then shapes are laid one over the other. Where animals
+overlap, their colors are averaged: none lies on top. `batch_drawing` draws the same pictures on a
+device.
 """
 
 from __future__ import annotations
