@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
 from pixelethogram.errors import UsageError
 from pixelethogram.features.models import FeaturesModelConfig
@@ -230,6 +230,9 @@ class ClassifierLossConfig(Settings):
     weight_exponent: float = Field(0.25, ge=0, le=1)
     """Rare behaviors weigh (absent / present) to this power; so does "none" where they exclude
     each other."""
+    positive_weights: dict[str, PositiveFloat] = {}
+    """Behavior: weight of the frames that show it, in place of what `weight_exponent` makes of
+    them; other behaviors keep theirs."""
 
 
 class PoseAugmentConfig(Settings):

@@ -26,6 +26,7 @@ from pixelethogram.project import NOBODY, Project
 from pixelethogram.runs import STAGES, Run, Stage, find_runs, latest_run, read_yaml, start_run
 from pixelethogram.start_weights.load import FULL_LIST
 from pixelethogram.start_weights.sources import NONE, TORCHVISION
+from pixelethogram.training.weighing import refuse_unknown_weights
 
 PARENT: dict[Stage, Stage] = {"features": "flow", "sequence": "features"}
 
@@ -57,7 +58,13 @@ def start_stage(
         stage: Of the run.
         runs: Where its folder is made.
         parents: Stage -> id of the run it is built on; None takes the newest.
+
+    Raises:
+        UsageError: A setting names a behavior that the project does not have.
     """
+    for name in ("features", "sequence"):
+        given = getattr(config, name).loss.positive_weights
+        refuse_unknown_weights(given, project.behaviors, f"{name}.loss.positive_weights")
     videos: dict[str, list[str]] = {}
     for part, segments in project.splits.items():
         videos[part] = sorted({segment.video for segment in segments})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -125,9 +125,13 @@ def _describe(key: str, field: FieldInfo, value: Any) -> Row:
 
 
 def _type_name(annotation: Any) -> str:
-    choices = get_args(annotation)
-    if get_origin(annotation) is tuple:
+    choices, kind = get_args(annotation), get_origin(annotation)
+    if kind is Annotated:
+        return _type_name(choices[0])
+    if kind is tuple:
         return f"list of {len(choices)} {_type_name(choices[0])}"
+    if kind is dict:
+        return f"{_type_name(choices[1])} by name"
     if choices:
         return " | ".join("none" if c is type(None) else _type_name(c) for c in choices)
     return getattr(annotation, "__name__", str(annotation))

@@ -106,6 +106,7 @@ FLOORS = {
     "benchmark": 6,
     "benchmark_subject": 6,
     "training_benchmark": 6,
+    "drawing_benchmark": 6,
     "doctor": 6,
     "terminal": 6,
     "commands": 6,

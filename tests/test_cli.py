@@ -736,6 +736,31 @@ def test_a_pose_is_added_imported_and_drawn(
     assert (shown.code, "6 frames, 96 x 64" in shown.out, output.is_file()) == (0, True, True)
     nothing = run("draw", project.folder, "m", "-o", output, "--start", 10, *size)
     assert (nothing.code, "no frame" in nothing.err) == (2, True)
+    maps = tmp_path / "maps.h5"
+    shown = run("draw", project.folder, "m", "-o", maps, "--heatmaps", "limbs", *size)
+    assert (shown.code, "10 frames" in shown.out, maps.is_file()) == (0, True, True)
+    rates = run("draw", project.folder, "m", "--benchmark", *size)
+    assert (rates.code, "composite" in rates.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "needs a file"),
+        (["-o", "maps.h5"], "heat-maps are written to an .h5 file"),
+        (["-o", "maps.mp4", "--heatmaps", "keypoints"], "heat-maps are written to an .h5 file"),
+        (["-o", "maps.h5", "--heatmaps", "paws"], 'no heat-maps of "paws"'),
+    ],
+)
+def test_drawing_refuses_what_does_not_fit(
+    options: list[str], reason: str, run: Callable[..., Result], project: Project, tmp_path: Path
+) -> None:
+    table = tmp_path / "m.csv"
+    rows = [f"{frame},1,{part},9,{y}" for frame in range(3) for part, y in (("nose", 9), ("a", 5))]
+    table.write_text("\n".join(["video_frame,mouse_id,bodypart,x,y", *rows]))
+    assert run("add", project.folder, table, "--size", "32x32", "--fps", 20).code == 0
+    refused = run("draw", project.folder, "m", *options)
+    assert (refused.code, reason in refused.err) == (2, True)
 
 
 def test_a_stage_is_trained_on_keypoints(run: Callable[..., Result], tmp_path: Path) -> None:

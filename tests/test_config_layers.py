@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -15,6 +18,8 @@ from pixelethogram.errors import UsageError
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
 from pixelethogram.sequence.models import MODELS as SEQUENCE_MODELS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def value_at(config: BaseModel, key: str) -> Any:
@@ -33,6 +38,31 @@ def test_fast_is_a_preset_and_names_the_small_networks() -> None:
     config = load_config("fast")
     names = (config.flow.model.name, config.features.model.name, config.sequence.model.name)
     assert names == ("tiny_motionnet", "resnet18", "tgm")
+
+
+def test_weights_of_behaviors_come_from_all_layers() -> None:
+    project = {"sequence": {"loss": {"positive_weights": {"groom": 5, "rear": 3}}}}
+    config = load_config(None, project, ["sequence.loss.positive_weights.rear=7"])
+    assert config.sequence.loss.positive_weights == {"groom": 5.0, "rear": 7.0}
+    assert load_config().sequence.loss.positive_weights == {}
+    with pytest.raises(UsageError, match=r"positive_weights\.rear"):
+        load_config(overrides=["sequence.loss.positive_weights.rear=0"])
+
+
+def test_the_settings_in_the_text_about_the_challenge_are_valid() -> None:
+    text = (DOCS / "challenge.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    config = load_config(None, yaml.safe_load(block)["settings"])
+    assert config.sequence.loss.positive_weights == {
+        "approach": 20,
+        "disengaged": 50,
+        "groom": 5,
+        "intromission": 3,
+        "mount_attempt": 100,
+        "sniff_face": 20,
+        "whiterearing": 10,
+    }
+    assert config.sequence.model.name == "multitask_mstcn2"
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pixelethogram.config import Config
 from pixelethogram.config_layers import load_config
 from pixelethogram.download import hash_file
-from pixelethogram.errors import InputError
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.lineage import (
     find_broken_off,
@@ -259,6 +259,17 @@ class TestParents:
         sequence = start(project, "sequence")
         assert parent_of(project, features) == flow
         assert parent_of(project, sequence) == features
+
+    @pytest.mark.parametrize("stage", ["features", "sequence"])
+    def test_nothing_begins_with_weights_of_unknown_behaviors(
+        self, stage: str, project: Project
+    ) -> None:
+        known = f"{stage}.loss.positive_weights.{project.behaviors[0]}=5"
+        start(project, "flow", known)
+        before = list(project.runs.rglob("*"))
+        with pytest.raises(UsageError, match="no behavior of the project"):
+            start(project, "flow", known, f"{stage}.loss.positive_weights.yawn=5")
+        assert list(project.runs.rglob("*")) == before
 
     def test_a_missing_one_is_an_error_with_the_command(self, project: Project) -> None:
         with pytest.raises(InputError, match="pixelethogram train flow"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from pixelethogram.settings import (
     describe_settings,
@@ -62,6 +62,8 @@ class Kitchen(Section):
     """Late."""
     weights: tuple[float, float] = (0.1, 0.2)
     """Of both."""
+    prices: dict[str, PositiveFloat] = {}
+    """Of dishes."""
 
 
 def test_a_later_layer_wins_and_leaves_its_neighbours_alone() -> None:
@@ -154,4 +156,5 @@ def test_every_setting_is_described_with_type_default_and_meaning() -> None:
         ("evening.steps", "int", "10", "How many."),
         ("evening.speed", "float", "3.0", "How fast."),
         ("weights", "list of 2 float", "[0.1, 0.2]", "Of both."),
+        ("prices", "float by name", "{}", "Of dishes."),
     ]

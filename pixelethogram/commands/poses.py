@@ -3,35 +3,86 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelethogram.commands.options import PresetOption, ProjectArgument, SetOption
+from pixelethogram.commands.options import DeviceOption, PresetOption, ProjectArgument, SetOption
 from pixelethogram.commands.session import open_job
 from pixelethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from pixelethogram.config import FramesConfig
+    from pixelethogram.pose.pose import Pose
+
+KINDS = ("keypoints", "limbs")
 
 
 def draw(
     project: ProjectArgument,
     video: Annotated[str, typer.Argument(help="Video of the project that has a pose.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Video file to write (.mp4).")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write: .mp4, or .h5 of heat-maps."),
+    ] = None,
     start: Annotated[int, typer.Option(help="First frame.", min=0)] = 0,
     stop: Annotated[int | None, typer.Option(help="Frame to stop before; else the last.")] = None,
+    heatmaps: Annotated[
+        str | None,
+        typer.Option(help="Write heat-maps of keypoints or limbs (.h5).", metavar="KIND"),
+    ] = None,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Measure frames per second of drawing instead.")
+    ] = False,
+    device: DeviceOption = "cpu",
     preset: PresetOption = None,
     set_: SetOption = None,
 ) -> None:
     """Write the drawn pose of a video as a video file, exactly as networks see it."""
     from pixelethogram.frames.drawn_pose import DrawnPose
+    from pixelethogram.frames.heatmap_file import write_heatmaps
     from pixelethogram.frames.video_writer import write_video
 
-    job = open_job(project, preset, set_, "cpu")
-    frames, source = job.config.frames, job.project.video(video)
-    drawn = DrawnPose(source.read_pose(), frames.pose, frames.height, frames.width)
+    job = open_job(project, preset, set_, device)
+    frames, pose = job.config.frames, job.project.video(video).read_pose()
+    if benchmark:
+        _show_rates(pose, frames, job.device)
+        return
+    output = _check_output(output, heatmaps)
+    drawn = DrawnPose(pose, frames.pose, frames.height, frames.width)
     chosen = range(drawn.num_frames)[start:stop]
     if not chosen:
         raise UsageError(
             f"there is no frame from {start} to {stop}", do=f"{video} has {drawn.num_frames} frames"
         )
-    write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
+    if heatmaps:
+        write_heatmaps(drawn, chosen, output, limbs=heatmaps == "limbs")
+    else:
+        write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
     typer.echo(f"{output}: {len(chosen)} frames, {frames.width} x {frames.height}")
+
+
+def _check_output(output: Path | None, heatmaps: str | None) -> Path:
+    """The file to write, whose name fits what is written."""
+    if heatmaps not in (None, *KINDS):
+        raise UsageError(f'there are no heat-maps of "{heatmaps}"', do=f"choose {', '.join(KINDS)}")
+    if output is None:
+        raise UsageError("draw needs a file to write", do="add -o FILE.mp4, or --benchmark")
+    if (output.suffix == ".h5") != (heatmaps is not None):
+        raise UsageError(
+            "heat-maps are written to an .h5 file, drawn frames to a video",
+            where=output,
+            do="use --heatmaps keypoints -o FILE.h5, or -o FILE.mp4",
+        )
+    return output
+
+
+def _show_rates(pose: Pose, settings: FramesConfig, device: str) -> None:
+    """A table of every view."""
+    from pixelethogram.drawing_benchmark import COLUMNS, measure_views
+    from pixelethogram.terminal import build_console, build_table
+
+    rows = measure_views(pose, settings, device=device)
+    title = f"{settings.width} x {settings.height}, batches on {device}"
+    cells = [[row["view"], *(round(row[name]) for name in list(COLUMNS)[1:])] for row in rows]
+    build_console().print(build_table(title, list(COLUMNS.values()), cells))

@@ -103,9 +103,8 @@ def train_keypoints(
     train_labels = np.concatenate(
         [labels[n][a:b][kept] for (n, a, b), kept in zip(data.train, scored, strict=True)]
     )
-    target = build_target(
-        train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
-    )
+    exponent, given = settings.loss.weight_exponent, settings.loss.positive_weights
+    target = build_target(train_labels, data.behaviors, data.exclusive, exponent, given=given)
     target.report_untrainable(progress)
     mean, std = column_statistics(stretches)
     components = find_components(train_rows, mean, std, settings.model.variance)

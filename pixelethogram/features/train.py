@@ -87,9 +87,8 @@ def train_features(
     settings = config.features
     assert not isinstance(settings.model, KeypointsConfig)  # see features.keypoints
     torch.manual_seed(config.seed)
-    target = build_target(
-        data.train_labels, data.behaviors, data.exclusive, settings.loss.weight_exponent
-    )
+    exponent, given = settings.loss.weight_exponent, settings.loss.positive_weights
+    target = build_target(data.train_labels, data.behaviors, data.exclusive, exponent, given=given)
     target.report_untrainable(progress)
     model = settings.model.build(
         flow,

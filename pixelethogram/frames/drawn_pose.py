@@ -12,16 +12,20 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pixelethogram.config import DrawingConfig
 from pixelethogram.frames.closing import ClosesItself
 from pixelethogram.pose.augment import Change, apply_change, change_panel
+from pixelethogram.pose.batch_drawing import draw_batch, draw_view_heatmaps
 from pixelethogram.pose.drawing import Scene, draw_frame
 from pixelethogram.pose.flow import PoseLayout
 from pixelethogram.pose.gaps import drop_unsure, fill_gaps
 from pixelethogram.pose.location import measure_body
 from pixelethogram.pose.look import build_look
 from pixelethogram.pose.pose import Pose
+from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.pose.views import view_transforms
 
 DRAWING = "drawing 1"  # to be counted up when the same settings draw other pictures
@@ -51,6 +55,11 @@ class DrawnPose(ClosesItself):
     def num_frames(self) -> int:
         """Frames of the recording."""
         return self._pose.num_frames
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Keypoints and limbs."""
+        return self._pose.skeleton
 
     @property
     def layout(self) -> PoseLayout:
@@ -98,6 +107,19 @@ class DrawnPose(ClosesItself):
             frames[place] = self._draw(frame)
         return frames
 
+    def read_batch(self, indices: Sequence[int], device: str) -> Tensor:
+        """The same frames, (n, 3, H, W) float32 in 0…1, drawn together on a device."""
+        frames, points, opacity = self._on_device(indices, device)
+        size = (self.height, self.width)
+        return draw_batch(self._scene, self._panels, frames, points, opacity, size)
+
+    def read_heatmaps(self, indices: Sequence[int], *, limbs: bool, device: str = "cpu") -> Tensor:
+        """Heat-maps (n, C, H, W) float32 of keypoints, or of limbs, where `read` draws them."""
+        frames, points, opacity = self._on_device(indices, device)
+        edges = self._pose.skeleton.edges if limbs else None
+        size = (self.height, self.width)
+        return draw_view_heatmaps(self._panels, frames, points, opacity, size, edges)
+
     def iterate(self) -> Iterator[np.ndarray]:
         """All frames in order."""
         return map(self._draw, range(self.num_frames))
@@ -105,13 +127,21 @@ class DrawnPose(ClosesItself):
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _on_device(self, indices: Sequence[int], device: str) -> tuple[Tensor, Tensor, Tensor]:
+        frames = torch.as_tensor(np.asarray(indices))
+        positions, opacity = (
+            torch.from_numpy(each[frames.numpy()]).float().to(device)
+            for each in (self._pose.positions, self._pose.confidence)
+        )
+        return frames, positions, opacity
+
     def _draw(self, frame: int) -> np.ndarray:
         if not 0 <= frame < self.num_frames:
             raise IndexError(f"the pose has {self.num_frames} frames, not {frame}")
         points, opacity = self._pose.positions[frame], self._pose.confidence[frame]
         size = (self.height, self.width)
         picture = draw_frame(self._scene, self._panels, frame, points, opacity, size)
-        return (picture * 255 + 0.5).astype(np.uint8)
+        return (picture * 255 + 0.5).astype(np.uint8, order="C")
 
 
 def fade(confidence: np.ndarray, none: float, full: float) -> np.ndarray:

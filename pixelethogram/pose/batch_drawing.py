@@ -52,9 +52,8 @@ def draw_batch(
     for panel in panels:
         rows = slice(panel.top, panel.top + panel.height)
         columns = slice(panel.left, panel.left + panel.width)
-        matrices = torch.from_numpy(np.array(panel.matrices)).to(points.device)[frames]
-        turn, shift = matrices[:, None, None, :, :2], matrices[:, None, None, :, 2]
-        placed = (turn @ points[..., None])[..., 0] + shift
+        matrices = _matrices_of(panel, frames, points)
+        placed = _place(points, matrices)
         x = torch.arange(columns.start, columns.stop, device=points.device, dtype=points.dtype)
         y = torch.arange(rows.start, rows.stop, device=points.device, dtype=points.dtype)[:, None]
         part = canvas[:, :, rows, columns]
@@ -106,6 +105,56 @@ def draw_limb_heatmaps(
         peak = torch.minimum(confidence[:, start], confidence[:, stop])[:, None, None]
         maps[:, edge] = peak * torch.exp(-square / (2 * sigma**2))
     return maps
+
+
+def draw_view_heatmaps(
+    panels: Sequence[Panel],
+    frames: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    size: tuple[int, int],
+    edges: Sequence[tuple[int, int]] | None = None,
+) -> Tensor:
+    """Heat-maps where `draw_batch` draws, the largest of all animals in each pixel.
+
+    Args:
+        panels: From `view_transforms`.
+        frames: (B,) which; see `draw_batch`.
+        points: (B, N, P, 2) pixels of the recording; NaN is left out.
+        confidence: (B, N, P) in 0…1.
+        size: H, W.
+        edges: Limbs, for a channel each; None: a channel per keypoint.
+
+    Returns:
+        (B, C, H, W).
+    """
+    number, animals = points.shape[:2]
+    channels = points.shape[2] if edges is None else len(edges)
+    maps = points.new_zeros(number, channels, *size)
+    for panel in panels:
+        placed = _place(points, _matrices_of(panel, frames, points))
+        placed = (placed - placed.new_tensor([panel.left, panel.top])).flatten(0, 1)
+        shares, box = confidence.flatten(0, 1), (panel.height, panel.width)
+        each = (
+            draw_heatmaps(placed, shares, box)
+            if edges is None
+            else draw_limb_heatmaps(placed, shares, edges, box)
+        )
+        rows = slice(panel.top, panel.top + panel.height)
+        columns = slice(panel.left, panel.left + panel.width)
+        maps[:, :, rows, columns] = each.unflatten(0, (number, animals)).amax(dim=1)
+    return maps
+
+
+def _matrices_of(panel: Panel, frames: Tensor, points: Tensor) -> Tensor:
+    """(B, 2, 3) of the frames, as the points are."""
+    return torch.from_numpy(panel.matrices[frames.cpu().numpy()]).to(points)
+
+
+def _place(points: Tensor, matrices: Tensor) -> Tensor:
+    """(B, N, P, 2) of the recording -> of the picture."""
+    turn, shift = matrices[:, None, None, :, :2], matrices[:, None, None, :, 2]
+    return (turn @ points[..., None])[..., 0] + shift
 
 
 def _draw_ground(

@@ -1,16 +1,18 @@
 """Animals drawn as skeletons, without stair-steps, on the CPU: one picture after the other.
 
 Bodies are filled polygons, limbs capsules, keypoints discs, each touched only within its bounding
-box. Where animals overlap, their colors are averaged: none lies on top. `batch_drawing` draws the
-same pictures on a device.
+box. The pixels of all boxes of a picture stand in one row, so that their coverage is computed in a
+few calls however many shapes there are; then shapes are laid one over the other. Where animals
+overlap, their colors are averaged: none lies on top. `batch_drawing` draws the same pictures on a
+device.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +20,6 @@ from pixelethogram.pose.coverage import (
     EDGE,
     cover_border,
     cover_capsule,
-    cover_disc,
     cover_ground,
     cover_polygon,
 )
@@ -54,6 +55,28 @@ class Scene:
         length = self.body * scale
         return max(MIN_RADIUS, POINT_SHARE * length), max(MIN_RADIUS, LIMB_SHARE * length)
 
+    @functools.cached_property
+    def strokes(self) -> np.ndarray:
+        """(S, 2) keypoints that are joined: limbs, then every keypoint with itself, in order."""
+        limbs = np.array(self.skeleton.edges, np.int64).reshape(-1, 2)
+        return np.concatenate([limbs, np.array(self.look.order, np.int64)[:, None].repeat(2, 1)])
+
+    @functools.cached_property
+    def paints(self) -> np.ndarray:
+        """(N, S, 4, 1, 1) colors of the strokes, and 1."""
+        points = self.look.points[:, list(self.look.order)]
+        return _to_paint(np.concatenate([self.look.limbs, points], axis=1))
+
+    @functools.cached_property
+    def body_paints(self) -> np.ndarray:
+        """(N, 4, 1, 1) colors of the bodies, and 1."""
+        return _to_paint(self.look.bodies)
+
+
+def _to_paint(colors: np.ndarray) -> np.ndarray:
+    one = np.ones((*colors.shape[:-1], 1), np.float32)
+    return np.concatenate([colors, one], axis=-1, dtype=np.float32)[..., None, None]
+
 
 def draw_frame(
     scene: Scene,
@@ -63,7 +86,7 @@ def draw_frame(
     opacity: np.ndarray,
     size: tuple[int, int],
 ) -> np.ndarray:
-    """One picture (H, W, 3) float32 in 0…1.
+    """One picture (H, W, 3) float32 in 0…1, its colors one after the other in memory.
 
     Args:
         scene: The recording.
@@ -73,24 +96,28 @@ def draw_frame(
         opacity: (N, P) in 0…1.
         size: H, W.
     """
-    canvas = np.full((*size, 3), BACKGROUND, np.float32)
-    for panel in panels:
-        part = canvas[panel.top : panel.top + panel.height, panel.left : panel.left + panel.width]
-        matrix = panel.matrices[frame].copy()
-        matrix[:, 2] -= (panel.left, panel.top)
-        _draw_ground(part, scene, panel, matrix)
-        placed = points @ matrix[:, :2].T + matrix[:, 2]
-        _draw_animals(part, scene, placed.astype(np.float32), opacity, scene.radii(panel.scale))
-    return canvas
+    canvas = np.full((3, *size), BACKGROUND, np.float32)
+    figures = _place(scene, panels, frame, points, opacity)
+    marks: list[list[Mark]] = [[] for _ in figures.animals]
+    for mark in (*_cover_bodies(scene, figures), *_cover_strokes(scene, figures)):
+        marks[mark.figure].append(mark)
+    for number, panel in enumerate(panels):
+        rows = slice(panel.top, panel.top + panel.height)
+        part = canvas[:, rows, panel.left : panel.left + panel.width]
+        part[:] = _paint_panel(scene, panel, frame)
+        own = marks[number * len(points) : (number + 1) * len(points)]
+        _mix(canvas, [_lay(each) for each in own if each])
+    return canvas.transpose(1, 2, 0)
 
 
-def _draw_ground(canvas: np.ndarray, scene: Scene, panel: Panel, matrix: np.ndarray) -> None:
-    """Border of the recording and, where the view moves, dots that stay where they are."""
-    size = (*canvas.shape[:2], scene.height, scene.width)
+def _paint_panel(scene: Scene, panel: Panel, frame: int) -> np.ndarray:
+    """Grey (h, w): border of the recording; where the view moves, dots that stay where they are."""
+    size = (panel.height, panel.width, scene.height, scene.width)
+    matrix = panel.matrices[frame].copy()
+    matrix[:, 2] -= (panel.left, panel.top)
     if panel.follows:
-        canvas[:] = _paint_ground(size, panel.scale, matrix, scene.body)[..., None]
-    else:
-        canvas[:] = _still_ground(size, panel.scale, tuple(matrix.ravel().tolist()))[..., None]
+        return _paint_ground(size, panel.scale, matrix, scene.body)
+    return _still_ground(size, panel.scale, tuple(matrix.ravel().tolist()))
 
 
 @functools.lru_cache(maxsize=8)
@@ -103,7 +130,8 @@ def _paint_ground(
     size: tuple[int, ...], scale: float, matrix: np.ndarray, spacing: float | None
 ) -> np.ndarray:
     """Grey (h, w) of the empty panel; `size` is h, w of the panel, then of the recording."""
-    x, y = invert(matrix, *np.meshgrid(*_axes(0, 0, *size[:2])))
+    across = np.arange(size[1], dtype=np.float32)
+    x, y = invert(matrix, across, np.arange(size[0], dtype=np.float32)[:, None])
     grey = np.full(size[:2], BACKGROUND, np.float32)
     if spacing is not None:
         dots = cover_ground(x, y, size[3], size[2], scale, spacing, MIN_RADIUS)
@@ -111,102 +139,175 @@ def _paint_ground(
     return grey + cover_border(x, y, size[3], size[2], scale) * (BORDER - grey)
 
 
-def _draw_animals(
-    canvas: np.ndarray,
-    scene: Scene,
-    points: np.ndarray,
-    opacity: np.ndarray,
-    radii: tuple[float, float],
-) -> None:
-    """All animals onto a panel (H, W, 3), whose top left pixel is (0, 0)."""
-    opacity = np.where(np.isnan(points[..., 0]), 0.0, opacity).astype(np.float32)
-    drawn = [
-        _draw_animal(canvas.shape, scene, animal, points[animal], opacity[animal], radii)
-        for animal in np.flatnonzero((opacity > 0).any(axis=1)).tolist()
-    ]
-    layers = [layer for layer in drawn if layer is not None]
-    if not layers:
-        return
-    top, left = (min(box[axis] for box, _ in layers) for axis in (0, 1))
-    bottom, right = (max(box[axis] for box, _ in layers) for axis in (2, 3))
-    total = np.zeros((bottom - top, right - left, 4), np.float32)
-    through = np.ones(total.shape[:2], np.float32)
-    for (up, west, down, east), layer in layers:
-        part = np.s_[up - top : down - top, west - left : east - left]
-        total[part] += layer
-        through[part] *= 1 - layer[..., 3]
-    mixed = total[..., :3] / np.maximum(total[..., 3:], TINY)
-    below = canvas[top:bottom, left:right]
-    below += (1 - through)[..., None] * (mixed - below)
-
-
-Place = tuple[float, float]
-"""x, y."""
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right."""
 
 
-def _draw_animal(
-    shape: tuple[int, ...],
-    scene: Scene,
-    animal: int,
-    points: np.ndarray,
-    opacity: np.ndarray,
-    radii: tuple[float, float],
-) -> tuple[Box, np.ndarray] | None:
-    """Layer (h, w, 4) of one animal, colors times opacity, and its place; None: out of sight."""
-    look, skeleton = scene.look, scene.skeleton
-    visible = opacity > 0
-    box = _bound(points[visible].tolist(), max(radii), shape)
-    if box is None:
-        return None
-    layer = np.zeros((box[2] - box[0], box[3] - box[1], 4), np.float32)
-    places: list[Place] = (points - (box[1], box[0])).tolist()
-    outline = [corner for corner in skeleton.outline if visible[corner]]
-    if len(outline) > 2:
-        x, y = _axes(0, 0, *layer.shape[:2])
-        cover = cover_polygon(x, y, [places[corner] for corner in outline])
-        share = BODY_OPACITY * opacity[outline].min()
-        _lay(layer, cover * share, look.bodies[animal])
-    for edge, (start, stop) in enumerate(skeleton.edges):
-        share = min(opacity[start], opacity[stop])
-        one, other = places[start], places[stop]
-        part = _bound([one, other], radii[1], layer.shape) if share else None
-        if part is not None:
-            cover = cover_capsule(*_axes(*part), one, other, radii[1])
-            inner = layer[part[0] : part[2], part[1] : part[3]]
-            _lay(inner, cover * share, look.limbs[animal, edge])
-    for point in look.order:
-        part = _bound([places[point]], radii[0], layer.shape) if visible[point] else None
-        if part is not None:
-            cover = cover_disc(*_axes(*part), places[point], radii[0])
-            inner = layer[part[0] : part[2], part[1] : part[3]]
-            _lay(inner, cover * opacity[point], look.points[animal, point])
+class Figures(NamedTuple):
+    """Every animal in every panel, panel after panel, so that all are computed together."""
+
+    points: np.ndarray
+    """(F, P, 2) float32, pixels of the picture."""
+    opacity: np.ndarray
+    """(F, P) float32; 0: missing."""
+    radii: np.ndarray
+    """(F, 2) float32 of keypoints and limbs."""
+    bounds: np.ndarray
+    """(F, 2, 2) x and y at which the panel begins and ends."""
+    animals: list[int]
+
+
+class Mark(NamedTuple):
+    """A body, a limb or a keypoint, on the pixels that it can touch."""
+
+    figure: int
+    box: Box
+    cover: np.ndarray
+    """(h, w) of the box, times opacity."""
+    paint: np.ndarray
+    """(4, 1, 1) color, and 1."""
+
+
+def _place(
+    scene: Scene, panels: Sequence[Panel], frame: int, points: np.ndarray, opacity: np.ndarray
+) -> Figures:
+    opacity = np.where(np.isnan(points[..., 0]), 0.0, opacity).astype(np.float32)
+    matrices = np.stack([panel.matrices[frame] for panel in panels])[:, None]
+    placed = points @ matrices[..., :2].swapaxes(-1, -2) + matrices[..., None, :, 2]
+    radii = np.array([scene.radii(panel.scale) for panel in panels], np.float32)
+    begins = np.array([(panel.left, panel.top) for panel in panels])
+    sizes = np.array([(panel.width, panel.height) for panel in panels])
+    number = len(points)
+    return Figures(
+        placed.astype(np.float32).reshape(-1, *points.shape[1:]),
+        np.tile(opacity, (len(panels), 1)),
+        radii.repeat(number, axis=0),
+        np.stack([begins, begins + sizes], axis=1).repeat(number, axis=0),
+        [*range(number)] * len(panels),
+    )
+
+
+def _mix(canvas: np.ndarray, layers: Sequence[tuple[Box, np.ndarray]]) -> None:
+    """Animals onto a picture (3, H, W), none on top."""
+    if not layers:
+        return
+    top, left, bottom, right = _enclose([box for box, _ in layers])
+    total = np.zeros((4, bottom - top, right - left), np.float32)
+    through = np.ones(total.shape[1:], np.float32)
+    for (up, west, down, east), layer in layers:
+        rows, columns = slice(up - top, down - top), slice(west - left, east - left)
+        total[:, rows, columns] += layer
+        through[rows, columns] *= 1 - layer[3]
+    mixed = total[:3] / np.maximum(total[3], TINY)
+    below = canvas[:, top:bottom, left:right]
+    below += (1 - through) * (mixed - below)
+
+
+def _lay(marks: Sequence[Mark]) -> tuple[Box, np.ndarray]:
+    """One over the other: layer (4, h, w), colors times opacity and opacity, and its place."""
+    box = _enclose([mark.box for mark in marks])
+    layer = np.zeros((4, box[2] - box[0], box[3] - box[1]), np.float32)
+    for _, (top, left, bottom, right), cover, paint in marks:
+        inner = layer[:, top - box[0] : bottom - box[0], left - box[1] : right - box[1]]
+        inner += cover * (paint - inner)
     return box, layer
 
 
-def _lay(layer: np.ndarray, cover: np.ndarray, color: np.ndarray) -> None:
-    """Lay a color over (h, w, 4), where `cover` (h, w) says how much."""
-    paint = np.ones(4, np.float32)
-    paint[:3] = color
-    layer += cover[..., None] * (paint - layer)
+def _cover_bodies(scene: Scene, figures: Figures) -> Iterator[Mark]:
+    """Bodies of which three corners or more are seen."""
+    corners = [
+        [corner for corner in scene.skeleton.outline if seen[corner]]
+        for seen in (figures.opacity > 0).tolist()
+    ]
+    whole = [figure for figure, each in enumerate(corners) if len(each) > 2]
+    if not whole:
+        return
+    most = max(len(corners[figure]) for figure in whole)
+    # an edge of no length changes nothing, so that all bodies have as many
+    full = np.array([(corners[each] + corners[each][-1:] * most)[:most] for each in whole])
+    owners = np.array(whole)
+    places = figures.points[owners[:, None], full]  # (bodies, corners, 2)
+    pixels = Pixels(places, np.zeros(len(whole), np.float32), figures.bounds[owners])
+    share = BODY_OPACITY * figures.opacity[owners[:, None], full].min(axis=1)
+    cover = cover_polygon(pixels.x, pixels.y, pixels.spread_points(places)) * pixels.spread(share)
+    for number, box, part in pixels.divide(cover):
+        figure = whole[number]
+        yield Mark(figure, box, part, scene.body_paints[figures.animals[figure]])
 
 
-def _axes(top: int, left: int, bottom: int, right: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, w) and y (h, 1) of the pixels of a box."""
-    x = np.arange(left, right, dtype=np.float32)
-    return x[None], np.arange(top, bottom, dtype=np.float32)[:, None]
+def _cover_strokes(scene: Scene, figures: Figures) -> Iterator[Mark]:
+    """Limbs and then keypoints of every figure."""
+    share = figures.opacity[:, scene.strokes].min(axis=2)  # (F, S)
+    owners, strokes = np.nonzero(share)
+    if not len(owners):
+        return
+    ends = figures.points[owners[:, None], scene.strokes[strokes]]  # (M, 2, 2)
+    is_limb = (strokes < len(scene.skeleton.edges)).astype(np.int64)
+    radius = figures.radii[owners, is_limb]
+    pixels = Pixels(ends, radius, figures.bounds[owners])
+    start, stop = pixels.spread_points(ends)
+    cover = cover_capsule(pixels.x, pixels.y, start, stop, pixels.spread(radius))
+    cover *= pixels.spread(share[owners, strokes])
+    whose, which = owners.tolist(), strokes.tolist()
+    for number, box, part in pixels.divide(cover):
+        figure = whose[number]
+        yield Mark(figure, box, part, scene.paints[figures.animals[figure], which[number]])
 
 
-def _bound(points: Sequence[Place], radius: float, shape: tuple[int, ...]) -> Box | None:
-    """Pixels that discs around points can touch; None where there are none."""
-    reach = radius + EDGE / 2
-    columns, rows = zip(*points, strict=True)
-    top = max(0, math.ceil(min(rows) - reach))
-    left = max(0, math.ceil(min(columns) - reach))
-    bottom = min(shape[0], math.floor(max(rows) + reach) + 1)
-    right = min(shape[1], math.floor(max(columns) + reach) + 1)
-    return (top, left, bottom, right) if bottom > top and right > left else None
+class Pixels:
+    """The pixels that shapes can touch, those of all shapes in one row.
+
+    Args:
+        points: (M, V, 2) x and y that each shape lies between.
+        radius: (M,) of the shape around them.
+        bounds: (M, 2, 2) x and y at which the panel of each begins and ends.
+
+    Attributes:
+        x: (Q,) of every pixel of every shape, row by row.
+        y: (Q,)
+    """
+
+    def __init__(self, points: np.ndarray, radius: np.ndarray, bounds: np.ndarray) -> None:
+        reach = (radius + EDGE / 2)[:, None]
+        begin, end = bounds[:, 0], bounds[:, 1]
+        low = np.ceil(points.min(axis=1) - reach).clip(begin, end).astype(np.int64)
+        high = (np.floor(points.max(axis=1) + reach) + 1).clip(low, end).astype(np.int64)
+        (left, top), (width, height) = low.T, (high - low).T
+        self.x = _count_up(left.repeat(height), width.repeat(height))
+        self.y = _count_up(top, height).repeat(width.repeat(height))
+        self._sizes = width * height
+        self._boxes = np.concatenate([low[:, ::-1], high[:, ::-1]], axis=1)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """(M,) of shapes -> (Q,) of their pixels."""
+        return values.repeat(self._sizes)
+
+    def spread_points(self, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(M, V, 2) of shapes -> of each of their V points, x and y for their pixels."""
+        return [(self.spread(x), self.spread(y)) for x, y in points.transpose(1, 2, 0)]
+
+    def divide(self, cover: np.ndarray) -> Iterator[tuple[int, Box, np.ndarray]]:
+        """Number, place and (h, w) of every shape that has pixels, from (Q,) of all."""
+        start = 0
+        sizes, boxes = self._sizes.tolist(), self._boxes.tolist()
+        for number, (size, (top, left, bottom, right)) in enumerate(zip(sizes, boxes, strict=True)):
+            if size:
+                part = cover[start : start + size].reshape(bottom - top, right - left)
+                yield number, (top, left, bottom, right), part
+                start += size
+
+
+def _count_up(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """float32 runs of whole numbers, each from its `first` on, one after the other."""
+    stops = lengths.cumsum()
+    total = int(stops[-1]) if len(stops) else 0
+    return (np.arange(total) - (stops - lengths - first).repeat(lengths)).astype(np.float32)
+
+
+def _enclose(boxes: Sequence[Box]) -> Box:
+    """The box around all."""
+    tops, lefts, bottoms, rights = zip(*boxes, strict=True)
+    return min(tops), min(lefts), max(bottoms), max(rights)
 
 
 def invert(matrix: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

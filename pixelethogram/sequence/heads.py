@@ -7,6 +7,7 @@ so every head learns from its own videos, and nothing else has to know of raters
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,13 +36,20 @@ class Question:
         """What each head has to tell apart, from training labels (N, K), or (N, R · K)."""
         names = [f"{each} ({rater})" for rater in self.raters for each in self.behaviors]
         names = names or list(self.behaviors)
+        loss = settings.loss
+        given = {
+            name: loss.positive_weights[behavior]
+            for name, behavior in zip(names, itertools.cycle(self.behaviors), strict=False)
+            if behavior in loss.positive_weights
+        }
         width = 1 if _heads(settings) == "behaviors" else len(self.behaviors)
         return [
             build_target(
                 labels[:, start : start + width],
                 names[start : start + width],
                 self.exclusive,
-                settings.loss.weight_exponent,
+                loss.weight_exponent,
+                given=given,
             )
             for start in range(0, len(names), width)
         ]

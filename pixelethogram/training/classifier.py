@@ -8,7 +8,7 @@ thresholds that are best for them (paper, Methods: Key evaluation metrics).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from pixelethogram.training.losses import (
     prior_log_odds,
     truncated_mse,
 )
-from pixelethogram.training.weighing import HeadWeights, Rule
+from pixelethogram.training.weighing import HeadWeights, Rule, replace_weights
 
 GOAL = Goal("val_f1", higher_is_better=True)
 
@@ -75,15 +75,30 @@ class Target:
 
 
 def build_target(
-    labels: np.ndarray, behaviors: Sequence[str], exclusive: bool, weight_exponent: float
+    labels: np.ndarray,
+    behaviors: Sequence[str],
+    exclusive: bool,
+    weight_exponent: float,
+    *,
+    given: Mapping[str, float],
 ) -> Target:
-    """Target of training labels (N, K), 1 / 0 / -1."""
+    """Target of training labels (N, K), 1 / 0 / -1.
+
+    Args:
+        labels: Of the frames to learn from.
+        behaviors: K names.
+        exclusive: At most one is present per frame.
+        weight_exponent: How much more rare behaviors weigh, see `positive_weights`.
+        given: Behavior -> weight that takes the place of that.
+    """
     tensor = torch.from_numpy(labels)
     weights, trainable = positive_weights(tensor, weight_exponent)
+    if exclusive:
+        weights = exclusive_weights(tensor, weight_exponent)
     return Target(
         tuple(behaviors),
         exclusive,
-        exclusive_weights(tensor, weight_exponent) if exclusive else weights,
+        replace_weights(weights, behaviors, given),
         trainable,
         exclusive_log_odds(tensor) if exclusive else prior_log_odds(tensor),
         always_one=exclusive and always_shows_one(labels),

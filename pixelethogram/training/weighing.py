@@ -1,14 +1,55 @@
-"""The losses of several heads become one loss."""
+"""What counts how much: behaviors that were given a weight, and heads whose losses become one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from pixelethogram.errors import UsageError
+
 Rule = Literal["proportional", "equal", "inverse", "learned"]
 SMALLEST = 1e-8
+
+
+def refuse_unknown_weights(
+    given: Mapping[str, float], behaviors: Sequence[str], setting: str
+) -> None:
+    """Weights are for behaviors that there are.
+
+    Args:
+        given: Behavior -> weight.
+        behaviors: Of the project.
+        setting: Where the weights stand.
+
+    Raises:
+        UsageError: One is for another behavior.
+    """
+    unknown = [name for name in given if name not in behaviors]
+    if unknown:
+        raise UsageError(
+            f'{setting} names "{unknown[0]}", which is no behavior of the project',
+            why=f"its behaviors are {', '.join(behaviors)}",
+            do="correct the name, or leave it out: a behavior without a weight of its own weighs "
+            "by how rare it is",
+        )
+
+
+def replace_weights(
+    weights: Tensor, behaviors: Sequence[str], given: Mapping[str, float]
+) -> Tensor:
+    """The weights (O,) of behaviors and whatever follows them, where given those that were given.
+
+    Example:
+        >>> replace_weights(torch.tensor([2.0, 3.0]), ["rear", "groom"], {"groom": 5}).tolist()
+        [2.0, 5.0]
+    """
+    weights = weights.clone()
+    for column, name in enumerate(behaviors):
+        weights[column] = given.get(name, weights[column])
+    return weights
 
 
 class HeadWeights(nn.Module):

@@ -324,7 +324,7 @@ class TestTraining:
         labels = torch.stack([data.val[i]["labels"] for i in range(len(data.val))]).numpy()
         with torch.no_grad():
             probabilities = to_probabilities(model.phase_logits(clips, "spatial"), False).numpy()
-        target = build_target(labels, BEHAVIORS, False, 0.25)
+        target = build_target(labels, BEHAVIORS, False, 0.25, given={})
         assert best_macro_f1(labels, probabilities, target) == 1.0
 
     def test_the_flow_network_stays_bit_for_bit_the_same(

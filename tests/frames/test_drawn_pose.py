@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pixelethogram.config import DrawingConfig
 from pixelethogram.frames.drawn_pose import DrawnPose, fade, hash_drawing
@@ -43,6 +44,14 @@ def test_it_is_a_source_of_frames() -> None:
         for outside in (-1, 20):
             with pytest.raises(IndexError, match="20 frames"):
                 frames.read([outside])
+
+
+def test_batches_show_the_same_frames() -> None:
+    with DrawnPose(make_pose(), DrawingConfig(), 64, 96) as frames:
+        batch = frames.read_batch([7, 0, 7], "cpu")
+        assert (batch.shape, batch.dtype) == ((3, 3, 64, 96), torch.float32)
+        levels = batch.permute(0, 2, 3, 1).numpy() * 255
+        np.testing.assert_allclose(levels, frames.read([7, 0, 7]), atol=0.8)
 
 
 def test_short_gaps_are_bridged_and_in_long_ones_nothing_is_drawn() -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from pixelethogram.pose.batch_drawing import draw_batch, draw_heatmaps, draw_limb_heatmaps
+from pixelethogram.pose.batch_drawing import (
+    HEATMAP_SIGMA,
+    draw_batch,
+    draw_heatmaps,
+    draw_limb_heatmaps,
+    draw_view_heatmaps,
+)
 from pixelethogram.pose.drawing import Scene, draw_frame
 from pixelethogram.pose.look import build_look
 from pixelethogram.pose.pose import Pose
@@ -63,6 +69,26 @@ def test_heatmaps_have_their_centroid_at_the_point_and_their_peak_is_the_confide
     torch.testing.assert_close((spot * y).sum(), torch.tensor(14.6), atol=1e-4, rtol=0)
     assert maps[0, 1, 25, 30] == pytest.approx(0.4)
     assert maps[0, 2].max() == 0
+
+
+@pytest.mark.parametrize("view", get_args(View))
+def test_heatmaps_of_a_view_are_the_strongest_spots_of_every_panel(view: View) -> None:
+    pose, size = make_pose(2), (96, 128)
+    panels = view_transforms(pose, view, *size)
+    points, shares = torch.from_numpy(pose.positions), torch.from_numpy(pose.confidence)
+    maps = draw_view_heatmaps(panels, torch.tensor([7]), points[[7]], shares[[7]], size)[0].numpy()
+    expected = np.zeros((4, *size))
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    for panel in panels:
+        inside = (rows >= panel.top) & (rows < panel.top + panel.height)
+        inside &= (columns >= panel.left) & (columns < panel.left + panel.width)
+        for animal, point in np.ndindex(2, 4):
+            x, y = panel.place(pose.positions)[7, animal, point]
+            square = (columns - x) ** 2 + (rows - y) ** 2
+            spot = pose.confidence[7, animal, point] * np.exp(-square / (2 * HEATMAP_SIGMA**2))
+            expected[point] = np.maximum(expected[point], np.nan_to_num(spot) * inside)
+    assert expected.max() > 0.5
+    np.testing.assert_allclose(maps, expected, atol=1e-4)
 
 
 def test_limbs_are_ridges_between_points_that_are_both_seen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelethogram.config import Config, SequenceConfig
+from pixelethogram.config import ClassifierLossConfig, Config, SequenceConfig
 from pixelethogram.errors import UsageError
 from pixelethogram.progress import SilentProgress
 from pixelethogram.runs import Run, finish_run, start_run
@@ -26,6 +27,7 @@ from pixelethogram.sequence.heads import (
 from pixelethogram.sequence.models.multitask_mstcn2 import MultitaskMSTCN2Config
 from pixelethogram.sequence.predict import predict_probabilities
 from pixelethogram.sequence.train import SequenceData, load_sequence, train_ensemble, train_sequence
+from pixelethogram.training.classifier import Classifier
 
 LIMITS = {"generous": -0.6, "strict": 0.6}
 RATERS = ("early", "late", "strict")
@@ -103,6 +105,18 @@ class TestQuestion:
         assert [answer.shape for answer in answers] == [(1, 7, 2), (1, 7, 2)]
         assert not has_rater_heads(stage) and has_rater_heads(settings())
 
+    def test_every_head_has_the_weights_given_to_its_behaviors(self) -> None:
+        loss = ClassifierLossConfig(positive_weights={"groom": 50.0})
+        labels = np.tile(np.array([[1, 0], [0, 1]], np.int8), 3)  # present as often as absent
+        of_raters = Question(("lick", "groom"), False, RATERS).build_targets(
+            labels, settings().model_copy(update={"loss": loss})
+        )
+        assert [each.positive_weights.tolist() for each in of_raters] == [[1.0, 50.0]] * 3
+        of_behaviors = Question(("lick", "groom"), False).build_targets(
+            labels[:, :2], settings(heads="behaviors").model_copy(update={"loss": loss})
+        )
+        assert [each.positive_weights.tolist() for each in of_behaviors] == [[1.0], [50.0]]
+
     def test_other_networks_have_one_target(self) -> None:
         labels = np.zeros((4, 2), np.int8)
         (target,) = Question(("lick", "groom"), False).build_targets(labels, SequenceConfig())
@@ -111,6 +125,30 @@ class TestQuestion:
     def test_behaviors_that_exclude_each_other_are_one_question(self) -> None:
         with pytest.raises(UsageError, match="may occur together"):
             Question(("a", "b"), True).build_network(settings(heads="behaviors"), 5)
+
+
+@pytest.mark.parametrize("weight", [1.0, 50.0])
+def test_the_loss_of_a_head_is_its_frames_times_their_weights(weight: float) -> None:
+    loss = ClassifierLossConfig(
+        gamma=0.0, smoothing=0.0, weight_exponent=0.0, positive_weights={"groom": weight}
+    )
+    stage = settings(heads="behaviors").model_copy(update={"loss": loss})
+    labels = np.array([[1, 1], [1, 0], [0, 0], [0, 0]], np.int8)
+    classifier = Classifier(
+        torch.nn.Linear(1, 2),
+        lambda _, batch: [torch.zeros(batch["labels"].shape)],  # probabilities of a half
+        parameters=lambda network: list(network.parameters()),
+        targets=Question(("lick", "groom"), False).build_targets(labels, stage),
+        loss=loss,
+        train_config=stage.train,
+        penalty=lambda _: torch.zeros(()),
+        head_weights="equal",
+    )
+    classifier.log = lambda *_, **__: None  # type: ignore[method-assign]
+    batch = {"labels": torch.from_numpy(labels)[None], "mask": torch.ones(1, 4, dtype=torch.bool)}
+    of_lick, of_groom = 4 * math.log(2), (weight + 3) * math.log(2)
+    expected = (of_lick + of_groom) / 2
+    assert classifier.training_step(batch, 0).item() == pytest.approx(expected)
 
 
 def generous_and_strict(seed: int, raters: tuple[str, ...]) -> list[tuple[np.ndarray, np.ndarray]]:

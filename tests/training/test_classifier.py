@@ -33,7 +33,7 @@ def build(
 ) -> Classifier:
     """A classifier whose network is one bias per output."""
     names = tuple("abcdef"[: labels.shape[1]])
-    target = build_target(labels, names, exclusive, 0.25)
+    target = build_target(labels, names, exclusive, 0.25, given={})
     return Classifier(
         Bias(target.num_outputs),
         options.pop("predict", lambda network, batch: [network(batch["labels"])]),
@@ -65,29 +65,31 @@ def train_on(classifier: Classifier, labels: Tensor, **batch: Tensor) -> Tensor:
 
 class TestTarget:
     def test_rare_behaviors_weigh_more(self) -> None:
-        target = build_target(column_labels(0.5, 0.01), ("a", "b"), False, 0.25)
+        target = build_target(column_labels(0.5, 0.01), ("a", "b"), False, 0.25, given={})
         assert target.positive_weights.tolist() == pytest.approx([1.0, 99**0.25])
 
     def test_the_prior_is_the_log_odds_of_the_training_labels(self) -> None:
-        target = build_target(column_labels(0.5, 0.01), ("a", "b"), False, 0.25)
+        target = build_target(column_labels(0.5, 0.01), ("a", "b"), False, 0.25, given={})
         assert target.prior.sigmoid().tolist() == pytest.approx([0.5, 0.01])
         assert target.num_outputs == 2
 
     def test_a_behavior_that_never_occurs_cannot_be_trained(self) -> None:
-        target = build_target(column_labels(0.5, 0.0), ("a", "b"), False, 0.25)
+        target = build_target(column_labels(0.5, 0.0), ("a", "b"), False, 0.25, given={})
         assert target.trainable.tolist() == [True, False]
 
     def test_unscored_frames_count_for_nothing(self) -> None:
         labels = column_labels(0.5, 0.2)
         unscored = np.full((40, 2), -1, np.int8)
-        with_gaps = build_target(np.concatenate([labels, unscored]), ("a", "b"), False, 0.25)
-        without = build_target(labels, ("a", "b"), False, 0.25)
+        with_gaps = build_target(
+            np.concatenate([labels, unscored]), ("a", "b"), False, 0.25, given={}
+        )
+        without = build_target(labels, ("a", "b"), False, 0.25, given={})
         assert torch.equal(with_gaps.positive_weights, without.positive_weights)
         assert torch.equal(with_gaps.prior, without.prior)
 
     def test_exclusive_projects_have_one_more_output_for_none_of_them(self) -> None:
         labels = np.array([[1, 0], [1, 0], [0, 1], [0, 0]], np.int8)
-        target = build_target(labels, ("a", "b"), True, 0.25)
+        target = build_target(labels, ("a", "b"), True, 0.25, given={})
         assert target.num_outputs == 3
         assert target.prior.softmax(0).tolist() == pytest.approx([0.5, 0.25, 0.25])
 
@@ -105,24 +107,38 @@ class TestTarget:
         self, exclusive: bool, last_frame: list[int], always_one: bool
     ) -> None:
         labels = np.array([[1, 0], [0, 1], last_frame], np.int8)
-        assert build_target(labels, ("a", "b"), exclusive, 0.25).always_one is always_one
+        assert build_target(labels, ("a", "b"), exclusive, 0.25, given={}).always_one is always_one
 
     @pytest.mark.parametrize("frames", [[[1, -1], [-1, 1]], [[-1, -1]]])
     def test_always_one_needs_a_frame_that_is_scored_in_full(self, frames: list[list[int]]) -> None:
-        assert not build_target(np.array(frames, np.int8), ("a", "b"), True, 0.25).always_one
+        assert not build_target(
+            np.array(frames, np.int8), ("a", "b"), True, 0.25, given={}
+        ).always_one
 
     def test_exclusive_projects_weigh_every_class(self) -> None:
         labels = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [0, 1]], np.int8)
-        target = build_target(labels, ("a", "b"), True, 0.5)
+        target = build_target(labels, ("a", "b"), True, 0.5, given={})
         assert target.positive_weights.tolist() == pytest.approx([2, 2, (2 / 3) ** 0.5])
+
+    def test_a_given_weight_takes_the_place_of_its_own(self) -> None:
+        labels = column_labels(0.5, 0.01)
+        target = build_target(labels, ("a", "b"), False, 0.25, given={"a": 20.0})
+        assert target.positive_weights.tolist() == pytest.approx([20.0, 99**0.25])
+        of_classes = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [0, 1]], np.int8)
+        target = build_target(of_classes, ("a", "b"), True, 0.5, given={"b": 7.0})
+        assert target.positive_weights.tolist() == pytest.approx([2, 7, (2 / 3) ** 0.5])
 
     def test_behaviors_that_cannot_be_learned_are_named(self) -> None:
         messages: list[str] = []
         progress = SilentProgress()
         progress.message = messages.append  # type: ignore[method-assign]
-        build_target(column_labels(0.5, 0.2), ("a", "b"), False, 0.25).report_untrainable(progress)
+        build_target(column_labels(0.5, 0.2), ("a", "b"), False, 0.25, given={}).report_untrainable(
+            progress
+        )
         assert messages == []
-        build_target(column_labels(0.5, 0), ("a", "b"), False, 0.25).report_untrainable(progress)
+        build_target(column_labels(0.5, 0), ("a", "b"), False, 0.25, given={}).report_untrainable(
+            progress
+        )
         assert [text.split(";")[0] for text in messages] == ["cannot be learned: b"]
 
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelethogram.training.weighing import HeadWeights, Rule
+from pixelethogram.errors import UsageError
+from pixelethogram.training.weighing import (
+    HeadWeights,
+    Rule,
+    refuse_unknown_weights,
+    replace_weights,
+)
 
 LOSSES = [1.0, 4.0]
 
@@ -17,6 +23,22 @@ def weigh(rule: Rule, losses: list[float], known: list[bool] | None = None) -> T
     HeadWeights(rule, len(losses))(tensor, mask).backward()
     assert tensor.grad is not None
     return tensor.grad
+
+
+def test_given_take_the_place_of_those_of_their_behaviors_only() -> None:
+    weights = torch.tensor([2.0, 3.0, 4.0])  # the last is "none of them"
+    replaced = replace_weights(weights, ("rear", "groom"), {"groom": 50.0})
+    assert replaced.tolist() == [2.0, 50.0, 4.0]
+    assert weights.tolist() == [2.0, 3.0, 4.0]
+    assert torch.equal(replace_weights(weights, ("rear", "groom"), {}), weights)
+
+
+def test_a_weight_of_a_behavior_that_is_not_there_is_refused() -> None:
+    refuse_unknown_weights({"groom": 5.0}, ("rear", "groom"), "here")
+    refuse_unknown_weights({}, ("rear",), "here")
+    with pytest.raises(UsageError, match='here names "grooming", which is no behavior') as refusal:
+        refuse_unknown_weights({"groom": 5.0, "grooming": 5.0}, ("rear", "groom"), "here")
+    assert "rear, groom" in str(refusal.value.why)
 
 
 @pytest.mark.parametrize(
