@@ -286,10 +286,9 @@ def _train_features_too(job: Job, run: Run, drawn: Sequence[Splits]) -> np.ndarr
         f1.append(_read_f1(train_split(each, run), "test"))
         if missing:
             left, longest = left - 1, max(longest, time.monotonic() - begun)
-            job.progress.message(
-                f"split {seed} took {format_seconds(time.monotonic() - begun)}; "
-                f"{left} to come, about {format_seconds(left * longest)}"
-            )
+            to_come = f"; {left} to come, about {format_seconds(left * longest)}" if left else ""
+            took = format_seconds(time.monotonic() - begun)
+            job.progress.message(f"split {seed} took {took}{to_come}")
     return np.array(f1)
 
 
