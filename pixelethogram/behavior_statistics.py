@@ -143,7 +143,7 @@ def _find_outdated(project: Project, videos: Iterable[str]) -> tuple[str, ...]:
         name
         for name in videos
         if not any(
-            array_file(project.video(name).folder, "sequence", run.id).exists() for run in newest
+            array_file(project.video(name).arrays, "sequence", run.id).exists() for run in newest
         )
     )
 

@@ -128,7 +128,7 @@ def open_features(video: Video, run: Run) -> Iterator[ArrayReader]:
         InputError: The video has no features of this run yet, or they were made of another
             recording or other weights.
     """
-    path = array_file(video.folder, "features", run.id)
+    path = array_file(video.arrays, "features", run.id)
     if not path.exists():
         raise InputError(
             f"{video.name} has no features of run {run.id}", where=path, do=_remedy(run)
@@ -168,6 +168,6 @@ def find_num_features(project: Project) -> int | None:
     """D, of a video whose features the newest features run has left."""
     for run in find_runs(project.runs, "features")[-1:]:
         for video in project.videos():
-            if array_file(video.folder, "features", run.id).exists():
+            if array_file(video.arrays, "features", run.id).exists():
                 return read_features(video, run, "features", 0, 1).shape[1]
     return None

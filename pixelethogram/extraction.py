@@ -20,7 +20,13 @@ from pixelethogram.stages import Job
 from pixelethogram.store import array_file
 
 
-def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -> int:
+def extract_project(
+    job: Job,
+    *,
+    overwrite: bool = False,
+    exact: bool = False,
+    videos: Sequence[Video] | None = None,
+) -> int:
     """Features of every video for the newest features run; what is there already is kept.
 
     Predictions from features that are written anew are deleted before.
@@ -29,6 +35,7 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
         job: What to work on.
         overwrite: Extract again what is there.
         exact: Compute in fp32, whatever the settings say.
+        videos: Of the project, if not all.
 
     Returns:
         Number of videos that were extracted now.
@@ -36,8 +43,8 @@ def extract_project(job: Job, *, overwrite: bool = False, exact: bool = False) -
     run = latest_run(job.project.runs, "features")
     missing = [
         video
-        for video in job.project.videos()
-        if overwrite or not array_file(video.folder, "features", run.id).exists()
+        for video in (job.project.videos() if videos is None else videos)
+        if overwrite or not array_file(video.arrays, "features", run.id).exists()
     ]
     if not missing:
         return 0
@@ -75,7 +82,7 @@ def _order_features(project: Project, video: Video, run: Run) -> Order:
         _drop_predictions(project, video, run)
         return video.open(run.config.frames)
 
-    path = array_file(video.folder, "features", run.id)
+    path = array_file(video.arrays, "features", run.id)
     return Order(video.name, open_video, path, _describe_origin(video, run))
 
 
@@ -84,7 +91,7 @@ def _order_pose_features(project: Project, video: Video, run: Run) -> PoseOrder:
         _drop_predictions(project, video, run)
         return video.read_pose()
 
-    path = array_file(video.folder, "features", run.id)
+    path = array_file(video.arrays, "features", run.id)
     origin = {**_describe_origin(video, run), "pose_sha256": video.pose_sha256 or "none"}
     return PoseOrder(video.name, read_pose, path, origin)
 
@@ -101,4 +108,4 @@ def _drop_predictions(project: Project, video: Video, features_run: Run) -> None
     """Delete what was predicted from the features of a video."""
     for run in find_runs(project.runs, "sequence"):
         if run.record["parents"]["features"] == features_run.id:
-            array_file(video.folder, "sequence", run.id).unlink(missing_ok=True)
+            array_file(video.arrays, "sequence", run.id).unlink(missing_ok=True)

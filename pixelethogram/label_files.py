@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.ethogram import Ethogram, read_csv, write_csv
-from pixelethogram.project import MAIN_RATER, NO_RATERS, Project, Video, check_exclusive, note
+from pixelethogram.ethogram.ethogram import Ethogram, check_exclusive, read_csv, write_csv
+from pixelethogram.project import MAIN_RATER, NO_RATERS, Project, Video, note
 
 
 def import_labels(

@@ -174,7 +174,7 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     inputs["settings"] = _select_settings(config, stage)
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
         inputs["poses"] = [video.pose_sha256 for video in project.videos()]
-    if given := _given_files(config, stage):
+    if given := find_given(config, stage):
         inputs["files"] = [_hash_given(project, stage, path) for path in given]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
@@ -209,8 +209,8 @@ def _parents(project: Project, config: Config, stage: Stage) -> dict[str, str]:
     return {parent: latest_run(project.runs, parent).id} if parent else {}
 
 
-def _given_files(config: Config, stage: Stage) -> list[str]:
-    """Files and run folders that the settings of a stage name; those of its parents are theirs."""
+def find_given(config: Config, stage: Stage) -> list[str]:
+    """Files and run folders that the settings of a stage name, not those of its parents."""
     section = getattr(config, stage)
     if not isinstance(section.model, ExternalConfig):
         return [section.start_weights] if section.start_weights not in (NONE, TORCHVISION) else []

@@ -75,4 +75,4 @@ def _next_command(project: Project, has_videos: bool, has_labels: bool) -> str:
 
 
 def _is_predicted(video: Video, run_id: str) -> bool:
-    return array_file(video.folder, "sequence", run_id).exists()
+    return array_file(video.arrays, "sequence", run_id).exists()

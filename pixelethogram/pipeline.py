@@ -175,7 +175,7 @@ def predict_project(job: Job, *, overwrite: bool = False, thresholds: Sequence[s
     if warning := describe_mismatch(find_precisions(job.project.videos(), features_run), run):
         job.progress.message(warning)
     for video in job.project.videos():
-        target = array_file(video.folder, "sequence", run.id)
+        target = array_file(video.arrays, "sequence", run.id)
         if overwrite or not target.exists():
             probabilities = predict_cached(video, features_run, model, exclusive=run.exclusive)
             with ArrayWriter(target, {"run": run.id, "behaviors": list(run.behaviors)}) as writer:

@@ -16,7 +16,8 @@
     │   ├── scene.npz             the empty scene (alarms.py), safe to delete
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
-    └── runs/                     (runs.py)
+    ├── runs/                     (runs.py)
+    └── splits/<number>/          runs/ and arrays/<name>/ of a division (split_training.py)
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 
 from pixelethogram.config import FramesConfig
 from pixelethogram.errors import InputError, UsageError
-from pixelethogram.ethogram.ethogram import Ethogram, read_csv
+from pixelethogram.ethogram.ethogram import Ethogram, check_exclusive, read_csv
 from pixelethogram.frames.drawn_pose import DrawnPose, hash_drawing
 from pixelethogram.frames.frame_table import read_frame_table
 from pixelethogram.frames.proxy import proxy_path
@@ -50,11 +51,18 @@ class Video:
     """One recording of a project, with its files."""
 
     folder: Path
+    elsewhere: Path | None = None
+    """Where features and probabilities lie, if not in `folder`."""
 
     @property
     def name(self) -> str:
         """Folder name, unique in the project."""
         return self.folder.name
+
+    @property
+    def arrays(self) -> Path:
+        """Folder of features and probabilities (store.py)."""
+        return self.elsewhere or self.folder
 
     @cached_property
     def info(self) -> dict[str, Any]:
@@ -222,6 +230,8 @@ class Project:
     """A folder of videos and labels; opening it checks only project.yaml."""
 
     folder: Path
+    elsewhere: Path | None = None
+    """Folder of the runs/ and arrays/<name>/ of a division, if they are not the project's."""
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -256,7 +266,7 @@ class Project:
     @property
     def runs(self) -> Path:
         """Folder of all runs."""
-        return self.folder / "runs"
+        return (self.elsewhere or self.folder) / "runs"
 
     @property
     def learning_curve_path(self) -> Path:
@@ -285,11 +295,11 @@ class Project:
     def videos(self) -> list[Video]:
         """All videos, sorted by name."""
         found = sorted(self.folder.glob("videos/*/video.yaml"))
-        return [Video(path.parent) for path in found]
+        return [self._open(path.parent.name) for path in found]
 
     def video(self, name: str) -> Video:
         """One video by name."""
-        video = Video(self.folder / "videos" / name)
+        video = self._open(name)
         if not (video.folder / "video.yaml").is_file():
             known = ", ".join(v.name for v in self.videos()) or "none yet"
             raise InputError(f'there is no video "{name}"', where=self.folder, do=f"known: {known}")
@@ -309,17 +319,23 @@ class Project:
         write_yaml(self.folder / "project.yaml", self.with_splits(splits).record)
         self.__dict__.pop("record", None)
 
-    def with_splits(self, splits: Mapping[str, Sequence[Segment]]) -> Project:
-        """The same project with other splits, which are written nowhere."""
+    def with_splits(
+        self, splits: Mapping[str, Sequence[Segment]], elsewhere: Path | None = None
+    ) -> Project:
+        """The same project with other splits, which are written nowhere; `elsewhere` as above."""
         plain: dict[str, dict[str, list[list[int]]]] = {}
         for part, segments in splits.items():
             plain[part] = {}
             for segment in segments:
                 spans = plain[part].setdefault(segment.video, [])
                 spans.append([int(segment.start), int(segment.stop)])
-        other = Project(self.folder)
+        other = Project(self.folder, elsewhere)
         other.__dict__["record"] = {**self.record, "splits": plain}
         return other
+
+    def _open(self, name: str) -> Video:
+        arrays = self.elsewhere / "arrays" / name if self.elsewhere else None
+        return Video(self.folder / "videos" / name, arrays)
 
 
 def create_project(folder: Path, behaviors: Sequence[str], *, exclusive: bool = False) -> Project:
@@ -346,7 +362,7 @@ def note(video: Video, facts: Mapping[str, Any]) -> Video:
     """Add facts to video.yaml, e.g. its `rater`, or that it is `held_out`."""
     if any(video.info.get(key) != value for key, value in facts.items()):
         write_yaml(video.folder / "video.yaml", {**video.info, **facts})
-    return Video(video.folder)
+    return Video(video.folder, video.elsewhere)
 
 
 RECORD_KEYS: dict[str, tuple[type, ...]] = {
@@ -379,15 +395,3 @@ def _check_record(record: Any, where: object) -> None:
             )
     if len(set(names)) < len(names):
         raise InputError("two behaviors have the same name", where=where, do="rename one")
-
-
-def check_exclusive(ethogram: Ethogram, path: Path) -> None:
-    """Refuse labels that have two behaviors on a frame, naming the file they were read from."""
-    both = (ethogram.values == 1).sum(axis=1) > 1
-    if both.any():
-        raise InputError(
-            f"two behaviors at once on {int(both.sum())} frames, first on frame {both.argmax()}",
-            where=path,
-            why="the project is exclusive: at most one behavior per frame",
-            do="mend the labels, or set exclusive: false in project.yaml",
-        )

@@ -151,7 +151,7 @@ def read_probabilities(video: Video, run: Run) -> np.ndarray:
     Raises:
         InputError: The video has not been predicted with this run.
     """
-    path = array_file(video.folder, "sequence", run.id)
+    path = array_file(video.arrays, "sequence", run.id)
     if not path.exists():
         raise InputError(
             f"{video.name} has not been predicted with run {run.id}",

@@ -1,10 +1,14 @@
-"""Repeated splits: the sequence stage trained anew on other divisions into train, val and test.
+"""Repeated splits: stages trained anew on other divisions into train, val and test.
 
-The features stay as they are. Their network has learned from the labels of the train part of the
-project, and val chose its best step. Wherever such a video judges, its features know more about the
-labels than those of a new video will, so the scores are too good. Each split is therefore scored
-twice: on all that judges in it, and on frames of the project's test part only, which the features
-network has never seen. A split that judges none of these has no second score.
+Mostly that is the sequence stage, and the features stay as they are. Their network has learned from
+the labels of the train part of the project, and val chose its best step. Wherever such a video
+judges, its features know more about the labels than those of a new video will, so the scores are
+too good. Each split is therefore scored twice: on all that judges in it, and on frames of the
+project's test part only, which the features network has never seen. A split that judges none of
+these has no second score.
+
+Where the features are trained anew on each split too (split_training.py), one score is enough: no
+network that learned from labels has seen what judges.
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,18 +29,34 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.scores import score
 from pixelethogram.lineage import start_stage
 from pixelethogram.metadata import UNKNOWN, read_column
+from pixelethogram.progress import format_seconds
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import intersect
 from pixelethogram.sequence.train import load_sequence
+from pixelethogram.split_training import (
+    announce_trainings,
+    find_untrained,
+    open_split,
+    refuse_learned_starts,
+    train_split,
+)
 from pixelethogram.splits import Segment, Splits, hide_other_frames
 from pixelethogram.stages import Job, run_stage
 
+Retrained = Literal["sequence", "features"]
+"""First stage that is trained anew on each split."""
+UNSEEN = "frames no network saw with labels"
 DRAWS = 200
-WHY_TOO_GOOD = (
-    "the sequence stage was trained anew on each split, the features were not: their network has "
-    "seen the labels of the project's train part, and val chose its best step, so the first line "
-    "is too good; the second judges only frames of the project's test part, which it never saw"
-)
+WHY: Mapping[Retrained, str] = {
+    "sequence": "the sequence stage was trained anew on each split, the features were not: their "
+    "network has seen the labels of the project's train part, and val chose its best step, so the "
+    "first line is too good; the second judges only frames of the project's test part, which it "
+    "never saw (--retrain features trains it anew as well)",
+    "features": "features and sequence stage were trained anew on each split: no network that "
+    "learned from labels has seen the frames that judge. A flow network was not: it learns without "
+    "labels, from the frames of all videos",
+}
+"""What to say below the scores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +66,12 @@ class RepeatedScore:
     Args:
         name: Which frames judged.
         f1: (n, K) per split that had such frames; NaN where the behavior did not occur in them.
+        retrained: First stage that was trained anew on each split.
     """
 
     name: str
     f1: np.ndarray
+    retrained: Retrained = "sequence"
 
     @property
     def macro(self) -> np.ndarray:
@@ -61,6 +84,7 @@ class RepeatedScore:
         """Plain values for JSON."""
         mean, error = mean_and_error(self.macro)
         return {
+            "retrained": self.retrained,
             "macro_f1": [_plain(value) for value in self.macro.tolist()],
             "f1": [[_plain(value) for value in row] for row in self.f1.tolist()],
             "mean": _plain(mean),
@@ -68,17 +92,21 @@ class RepeatedScore:
         }
 
 
-def repeat_splits(job: Job, number: int, column: str = "video") -> list[RepeatedScore]:
-    """Train the sequence stage on splits drawn anew, and judge each.
+def repeat_splits(
+    job: Job, number: int, column: str = "video", retrained: Retrained = "sequence"
+) -> list[RepeatedScore]:
+    """Train on splits drawn anew, and judge each.
 
     Args:
         job: Project and settings; those of the newest sequence run are used.
         number: How many splits.
         column: "video", or a column of videos.csv whose equal values stay in one part, such as
             the subject.
+        retrained: The sequence stage alone, or the features stage and the sequence stage.
 
     Raises:
-        UsageError: The run is an ensemble, or there are fewer than two splits.
+        UsageError: The run is an ensemble, there are fewer than two splits, or the features are to
+            be trained anew, but nothing would be left that they have not seen.
         InputError: The labelled videos cannot be divided so.
     """
     run = latest_run(job.project.runs, "sequence")
@@ -90,9 +118,11 @@ def repeat_splits(job: Job, number: int, column: str = "video") -> list[Repeated
         )
     labels = {name: each.values for name, each in job.project.read_labels().items()}
     groups = None if column == "video" else read_column(job.project, column)
+    drawn = [draw_splits(labels, fractions, groups, seed) for seed in range(1, number + 1)]
+    if retrained == "features":
+        return [RepeatedScore(UNSEEN, _train_features_too(job, run, drawn), retrained)]
     everything, unseen = [], []
-    for seed in range(1, number + 1):
-        splits = draw_splits(labels, fractions, groups, seed)
+    for seed, splits in enumerate(drawn, 1):
         job.progress.message(f"split {seed} of {number}: {describe_splits(splits)}")
         found, of_unseen = _train_and_score(job, run, splits, labels)
         everything.append(found)
@@ -230,12 +260,42 @@ def _train_and_score(
             project, run.config, "sequence", Path(folder), parents=run.record["parents"]
         )
         trained = run_stage(other, started)
-        scores = trained.results["scores"][part]
-        everything = _hide_absent(scores["f1"], scores["support"])
+        everything = _read_f1(trained, part)
         unseen = intersect(splits[part], job.project.splits.get("test", []))
         if not unseen:
             return everything, None
         return everything, _score_unseen(other, trained, run.parent("features"), unseen, labels)
+
+
+def _train_features_too(job: Job, run: Run, drawn: Sequence[Splits]) -> np.ndarray:
+    """F1 (n, K) on the test parts of splits, of features and sequence models trained on each."""
+    if not all(splits.get("test") for splits in drawn):
+        raise UsageError(
+            "the splits have no test part, and val chooses weights and thresholds",
+            where="split.test = 0 when the sequence stage was trained",
+            do="train with split.test above 0, or evaluate with --retrain sequence",
+        )
+    refuse_learned_starts(job, run)
+    jobs = [open_split(job, run, splits, seed) for seed, splits in enumerate(drawn, 1)]
+    untrained = [find_untrained(each) for each in jobs]
+    announce_trainings(job, run, untrained)
+    left, longest, f1 = sum(map(bool, untrained)), 0.0, []
+    for seed, (splits, each, missing) in enumerate(zip(drawn, jobs, untrained, strict=True), 1):
+        job.progress.message(f"split {seed} of {len(drawn)}: {describe_splits(splits)}")
+        begun = time.monotonic()
+        f1.append(_read_f1(train_split(each, run), "test"))
+        if missing:
+            left, longest = left - 1, max(longest, time.monotonic() - begun)
+            to_come = f"; {left} to come, about {format_seconds(left * longest)}" if left else ""
+            took = format_seconds(time.monotonic() - begun)
+            job.progress.message(f"split {seed} took {took}{to_come}")
+    return np.array(f1)
+
+
+def _read_f1(run: Run, part: str) -> np.ndarray:
+    """F1 (K,) of a sequence run on a part, as its training left it."""
+    scores = run.results["scores"][part]
+    return _hide_absent(scores["f1"], scores["support"])
 
 
 def _score_unseen(

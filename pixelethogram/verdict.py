@@ -29,7 +29,7 @@ from pixelethogram.project_evaluation import (
     judge_arrays,
     read_arrays,
 )
-from pixelethogram.repeated_splits import RepeatedScore, repeat_splits
+from pixelethogram.repeated_splits import RepeatedScore, Retrained, repeat_splits
 from pixelethogram.runs import Run
 from pixelethogram.stages import Job
 from pixelethogram.threshold_table import describe_changes
@@ -153,9 +153,11 @@ def judge_project(job: Job, column: str | None) -> Verdict:
     return verdict
 
 
-def repeat_and_keep(job: Job, verdict: Verdict, number: int, column: str) -> list[RepeatedScore]:
+def repeat_and_keep(
+    job: Job, verdict: Verdict, number: int, *, column: str, retrained: Retrained
+) -> list[RepeatedScore]:
     """`repeat_splits`, added to the files of the verdict."""
-    repeated = repeat_splits(job, number, column)
+    repeated = repeat_splits(job, number, column, retrained)
     verdict.write(repeated)
     return repeated
 

@@ -87,6 +87,7 @@ FLOORS = {
     "evaluation_tables": 5,
     "verdict": 5,
     "repeated_splits": 5,
+    "split_training": 5,
     "human_ceiling": 5,
     "project_evaluation": 5,
     "protocols": 5,

@@ -40,12 +40,19 @@ def test_every_number_is_kept_beside_the_run(
     import numpy as np
 
     verdict = judge_project(make_job(project_copy), None)
-    verdict.write([RepeatedScore("all frames that judge", np.ones((3, 4)))])
+    verdict.write(
+        [
+            RepeatedScore("all frames that judge", np.ones((3, 4))),
+            RepeatedScore("unseen", np.ones((2, 4)), "features"),
+        ]
+    )
     folder = latest_run(project_copy.runs, "sequence").folder
     assert (folder / "evaluation.csv").read_text("utf-8").startswith("predictor,slice,metric")
     kept = json.loads((folder / "evaluation.json").read_text("utf-8"))
     assert set(kept["judgements"]) == {"sequence", "features", "spatial stream", "flow stream"}
-    assert kept["repeated_splits"]["all frames that judge"]["mean"] == 1
+    repeated = kept["repeated_splits"]
+    assert repeated["all frames that judge"]["mean"] == 1
+    assert [each["retrained"] for each in repeated.values()] == ["sequence", "features"]
     plain = verdict.to_dict([])
     assert set(plain["sequence"]) == {"val", "test"}
     json.dumps(plain, allow_nan=False)

@@ -232,3 +232,15 @@ def _parse_cells(rows: list[list[str]], place: Callable[[int, int], str]) -> lis
         where=place(row, column),
         do="cells must be 1, 0, or -1 (not scored)",
     )
+
+
+def check_exclusive(ethogram: Ethogram, path: Path) -> None:
+    """Refuse labels that have two behaviors on a frame, naming the file they were read from."""
+    both = (ethogram.values == 1).sum(axis=1) > 1
+    if both.any():
+        raise InputError(
+            f"two behaviors at once on {int(both.sum())} frames, first on frame {both.argmax()}",
+            where=path,
+            why="the project is exclusive: at most one behavior per frame",
+            do="mend the labels, or set exclusive: false in project.yaml",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pixelethogram.cli import app
+from pixelethogram.errors import UsageError
 from pixelethogram.project import Project
+from pixelethogram.repeated_splits import UNSEEN, WHY
+from pixelethogram.runs import latest_run
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report"])
@@ -28,3 +32,29 @@ def test_a_project_is_judged_without_its_recordings(
         assert json.loads(result.stdout.splitlines()[-1])["part"] == "test"
     else:
         assert "scene unknown" in (project.folder / "report.html").read_text("utf-8")
+
+
+def test_features_trained_on_each_split_give_one_line_without_a_warning(
+    project_copy: Project,
+) -> None:
+    for video in project_copy.videos()[:2]:
+        shutil.copytree(video.folder, video.folder.with_name(video.name + " again"))
+    command = ["evaluate", str(project_copy.folder), "--splits", "2", "--json", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*command, "--retrain", "features"])
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stderr.split())
+    assert "4 trainings to come" in shown
+    assert WHY["features"] in shown
+    assert "too good" not in shown
+    kept = latest_run(project_copy.runs, "sequence").folder / "evaluation.json"
+    for text in (result.stdout.splitlines()[-1], kept.read_text("utf-8")):
+        (found,) = json.loads(text)["repeated_splits"].items()
+        assert (found[0], found[1]["retrained"], len(found[1]["f1"])) == (UNSEEN, "features", 2)
+
+
+def test_retraining_without_splits_is_refused_with_the_command_that_was_meant(
+    tmp_path: Path,
+) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--retrain", "features"])
+    assert isinstance(result.exception, UsageError)
+    assert "--splits 5 --retrain features" in str(result.exception)

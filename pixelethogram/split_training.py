@@ -1,0 +1,176 @@
+"""Features and sequence stage trained on one division of the videos, in a folder of its own.
+
+::
+
+    <project>/splits/<number>/runs/     a copy of the flow run, and the runs trained here (runs.py)
+                              arrays/<video>/features/<run>.h5   until the division is scored
+
+No network that learned from labels has then seen what the division judges. The flow is the
+project's: it learned from the frames of all videos, and from no label. The project's own runs and
+arrays are read and never written.
+
+That takes hours, so everything goes on where it was broken off, by the rules of `lineage.py`: what
+was finished with the same videos, labels, division and settings is not trained again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pixelethogram.errors import UsageError
+from pixelethogram.extraction import extract_project
+from pixelethogram.lineage import find_broken_off, find_given, find_up_to_date, start_stage
+from pixelethogram.memory_plan import announce_memory
+from pixelethogram.progress import format_seconds
+from pixelethogram.project import Project
+from pixelethogram.runs import Run, Stage, find_runs
+from pixelethogram.splits import Segment
+from pixelethogram.stages import Job, run_stage
+
+RETRAINED: tuple[Stage, ...] = ("features", "sequence")
+
+
+def split_folder(project: Project, number: int) -> Path:
+    """Where what is trained on a division lies."""
+    return project.folder / "splits" / str(number)
+
+
+def open_split(
+    job: Job, run: Run, splits: Mapping[str, Sequence[Segment]], number: int
+) -> dict[Stage, Job]:
+    """What to train the stages on: the project, divided so, with the settings of its own runs.
+
+    Args:
+        job: Project and device.
+        run: The project's sequence run; what it was built on counts for the features.
+        splits: The division.
+        number: Of the division; its folder is called so.
+    """
+    project = job.project.with_splits(splits, split_folder(job.project, number))
+    configs = {"features": run.parent("features").config, "sequence": run.config}
+    return {
+        stage: dataclasses.replace(job, project=project, config=configs[stage], resume=True)
+        for stage in RETRAINED
+    }
+
+
+def find_untrained(jobs: Mapping[Stage, Job]) -> list[Stage]:
+    """Stages of a division that are still to be trained; a later one follows an earlier one."""
+    for position, stage in enumerate(RETRAINED):
+        job = jobs[stage]
+        if find_up_to_date(job.project, job.config, stage) is None:
+            return list(RETRAINED[position:])
+    return []
+
+
+def train_split(jobs: Mapping[Stage, Job], run: Run) -> Run:
+    """Train what is missing of a division, then remove its cached features.
+
+    Args:
+        jobs: From `open_split`.
+        run: The project's sequence run.
+
+    Returns:
+        The sequence run of the division; its results hold the scores.
+    """
+    project = jobs["features"].project
+    _copy_flow(run.parent("features"), project.runs)
+    for stage in find_untrained(jobs):
+        job = jobs[stage]
+        if stage == "sequence":
+            extract_project(job, videos=[project.video(name) for name in project.read_labels()])
+        announce_memory(job, stage)
+        found = find_broken_off(project, job.config, stage)
+        if found is not None:
+            job.progress.message(f"going on with {stage} run {found.id}")
+        run_stage(job, found or start_stage(project, job.config, stage, project.runs))
+    _drop_arrays(project)
+    return find_runs(project.runs, "sequence")[-1]
+
+
+def announce_trainings(job: Job, run: Run, untrained: Sequence[Sequence[Stage]]) -> None:
+    """Say how many trainings are to come, and how long those of the project took.
+
+    Args:
+        job: Whose progress is told.
+        run: The project's sequence run.
+        untrained: What `find_untrained` gave for each division.
+    """
+    number, todo = sum(map(len, untrained)), [each for each in untrained if each]
+    done = len(untrained) - len(todo)
+    took = " and ".join(
+        f"{format_seconds(_measure_seconds(each))} for {each.stage}"
+        for each in (run.parent("features"), run)
+    )
+    job.progress.message(
+        f"{number} trainings to come: {' and '.join(RETRAINED)} on {len(todo)} of "
+        f"{len(untrained)} splits"
+        + (f" ({done} trained already)" if done else "")
+        + f"; the project's own took {took} from start to finish. All of it lies in "
+        f"{split_folder(job.project, 1).parent}; broken off, the same command goes on"
+    )
+
+
+def refuse_learned_starts(job: Job, run: Run) -> None:
+    """Networks that start from what this project learned have seen the labels that judge.
+
+    Args:
+        job: Project; its progress is told of files from elsewhere, of which nothing is known.
+        run: The project's sequence run.
+
+    Raises:
+        UsageError: A stage starts from a run of the project.
+    """
+    folder, features_run = job.project.folder.resolve(), run.parent("features")
+    flow = [features_run.parent(stage) for stage in features_run.record["parents"]]
+    for each in (*flow, features_run, run):
+        for given in find_given(each.config, each.stage):
+            if _is_flow_run(Path(given)):
+                continue
+            if Path(given).resolve().is_relative_to(folder):
+                raise UsageError(
+                    f"the {each.stage} model starts from a run of this project: {given}",
+                    where=each.folder / "config.yaml",
+                    why="that run learned from labels that are to judge now",
+                    do=f"train {each.stage} from other start weights first, or evaluate with "
+                    "--retrain sequence",
+                )
+            job.progress.message(
+                f"note: the {each.stage} model starts from {given}; if that was made with labels "
+                "of these videos, the scores are too good"
+            )
+
+
+def _is_flow_run(folder: Path) -> bool:
+    return (folder / "run.yaml").is_file() and Run(folder).stage == "flow"
+
+
+def _measure_seconds(run: Run) -> float:
+    times = (run.record["started"], run.results["finished"])
+    started, finished = map(datetime.datetime.fromisoformat, times)
+    return (finished - started).total_seconds()
+
+
+def _copy_flow(features_run: Run, runs: Path) -> None:
+    """The flow run that features were built on, where its children look for it."""
+    if "flow" not in features_run.record["parents"]:
+        return
+    flow = features_run.parent("flow")
+    if [each.id for each in find_runs(runs, "flow")] == [flow.id]:
+        return
+    partial = runs / "flow.partial"
+    for old in (partial, runs / "flow"):
+        if old.exists():
+            shutil.rmtree(old)
+    shutil.copytree(flow.folder, partial / flow.id, ignore=shutil.ignore_patterns("checkpoints"))
+    partial.rename(runs / "flow")
+
+
+def _drop_arrays(project: Project) -> None:
+    """Remove the cached features of a division; those of the project itself are out of reach."""
+    if project.elsewhere is not None and (project.elsewhere / "arrays").exists():
+        shutil.rmtree(project.elsewhere / "arrays")
