@@ -22,6 +22,7 @@ from pixelethogram.ethogram.shortcuts import MIN_VIDEOS, Shortcuts, ask_baseline
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.frames.proxy import ProxyFile
 from pixelethogram.metadata import UNKNOWN, Metadata, read_metadata
+from pixelethogram.progress import format_count
 from pixelethogram.project import Project, Video
 from pixelethogram.splits import Segment
 
@@ -74,7 +75,7 @@ def find_alarms(project: Project, config: Config) -> AlarmReport:
     alarms = count_bouts(labels, project.splits, project.behaviors)
     alarms += check_parts(project.splits, metadata)
     if len(labels) < MIN_VIDEOS:
-        what = f"{len(labels)} labelled videos are too few to look for shortcuts"
+        what = f"{format_count(len(labels), 'labelled video')}: too few to look for shortcuts"
         do = f"label {MIN_VIDEOS} or more videos, from several days and cameras"
         return AlarmReport([*alarms, Alarm("note", "shortcut", what, do)], None)
     videos = [project.video(name) for name in labels]
@@ -124,7 +125,8 @@ def count_bouts(
         for behavior, count in zip(behaviors, counts.tolist(), strict=True):
             if count < wanted:
                 purpose = "learn from" if part == "train" else "judge by"
-                what = f'"{behavior}" has {count} bouts in {part}: too few to {purpose}'
+                bouts = format_count(count, "bout")
+                what = f'"{behavior}" has {bouts} in {part}: too few to {purpose}'
                 alarms.append(
                     Alarm(
                         "warning", "few bouts", what, f'label more "{behavior}" ({wanted} or more)'

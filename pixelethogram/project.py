@@ -36,6 +36,7 @@ from pixelethogram.frames.proxy import proxy_path
 from pixelethogram.frames.source import FrameSource, hash_recording, open_frames
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.pose_file import read_pose, read_pose_hash
+from pixelethogram.progress import format_count
 from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.splits import Segment
 
@@ -386,7 +387,8 @@ def check_exclusive(ethogram: Ethogram, path: Path) -> None:
     both = (ethogram.values == 1).sum(axis=1) > 1
     if both.any():
         raise InputError(
-            f"two behaviors at once on {int(both.sum())} frames, first on frame {both.argmax()}",
+            f"two behaviors at once on {format_count(int(both.sum()), 'frame')}, first on frame "
+            f"{both.argmax()}",
             where=path,
             why="the project is exclusive: at most one behavior per frame",
             do="mend the labels, or set exclusive: false in project.yaml",

@@ -22,6 +22,7 @@ from pixelethogram.evaluation_tables import (
     write_judgements,
 )
 from pixelethogram.metadata import UNKNOWN, group_videos, read_column
+from pixelethogram.progress import format_count
 from pixelethogram.project_evaluation import (
     SEQUENCE,
     ProjectArrays,
@@ -57,7 +58,7 @@ class Verdict:
         behaviors = list(self.run.behaviors)
         corner, macro, *others = score_columns(behaviors)
         judged = self.judgements[SEQUENCE, EVERYTHING]
-        title = f"scores on the {self.part} part, {judged.num_videos} videos"
+        title = f"scores on the {self.part} part, {format_count(judged.num_videos, 'video')}"
         tables: list[Table] = [
             (
                 title,

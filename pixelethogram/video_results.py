@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import UsageError
-from pixelethogram.progress import Progress, format_seconds
+from pixelethogram.progress import Progress, format_count, format_seconds
 
 Item = TypeVar("Item")
 
@@ -57,7 +57,7 @@ class VideoResult:
             return f"failed: {self.error}"
         if self.status == "skipped":
             return "done before, skipped"
-        text = f"{self.num_frames} frames at {self.num_frames / self.seconds:.1f}/s"
+        text = f"{format_count(self.num_frames, 'frame')} at {self.num_frames / self.seconds:.1f}/s"
         unusual = [f"\n  unlike the training videos: {each}" for each in self.unlike_training]
         return text + "".join(unusual)
 

@@ -91,7 +91,7 @@ def test_an_import_is_tried_without_being_done(
     labels = project.video("toy 2").labels_path.read_bytes()
     (found,) = check_import(project, path, None, motion=True, progress=SILENT).values()
     said = [each.what for each in found]
-    assert "1 rows, but toy 2 has 60 frames" in said
+    assert "1 row, but toy 2 has 60 frames" in said
     assert '"lick" is no behavior of the project' in said
     assert project.video("toy 2").labels_path.read_bytes() == labels
 

@@ -22,7 +22,7 @@ def test_two_tables_by_default_and_every_metric_when_asked(
     verdict = judge_project(make_job(project_copy), None)
     tables = verdict.tables(None, full=False)
     assert [title for title, _, _ in tables] == [
-        "scores on the test part, 1 videos",
+        "scores on the test part, 1 video",
         "sequence model by behavior",
     ]
     full = verdict.tables(None, full=True)

@@ -24,6 +24,7 @@ def draw(
     """Write the drawn pose of a video as a video file, exactly as networks see it."""
     from pixelethogram.frames.drawn_pose import DrawnPose
     from pixelethogram.frames.video_writer import write_video
+    from pixelethogram.progress import format_count
 
     job = open_job(project, preset, set_, "cpu")
     frames, source = job.config.frames, job.project.video(video)
@@ -31,7 +32,8 @@ def draw(
     chosen = range(drawn.num_frames)[start:stop]
     if not chosen:
         raise UsageError(
-            f"there is no frame from {start} to {stop}", do=f"{video} has {drawn.num_frames} frames"
+            f"there is no frame from {start} to {stop}",
+            do=f"{video} has {format_count(drawn.num_frames, 'frame')}",
         )
     write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
-    typer.echo(f"{output}: {len(chosen)} frames, {frames.width} x {frames.height}")
+    typer.echo(f"{output}: {format_count(len(chosen), 'frame')}, {frames.width} x {frames.height}")

@@ -74,11 +74,11 @@ def extract(
 ) -> None:
     """Write the features of every video with the newest features run."""
     from pixelethogram.extraction import extract_project
+    from pixelethogram.progress import format_count
 
     job = open_job(project, None, None, device)
-    job.progress.message(
-        f"extracted {extract_project(job, overwrite=overwrite, exact=exact)} videos"
-    )
+    number = extract_project(job, overwrite=overwrite, exact=exact)
+    job.progress.message(f"extracted {format_count(number, 'video')}")
 
 
 def _show_start_weights(about: dict[str, Any], json: bool) -> None:
