@@ -46,7 +46,8 @@ def add_recordings(
     """
     project.behaviors  # noqa: B018 - refuses a folder that is no project before any work
     failed = []
-    for source, _ in find_recordings(_without_labels(sources)):
+    do = "add the recording, its labels come along; or: pixelethogram import PROJECT FILE"
+    for source, _ in find_recordings(leave_out_labels(sources, do)):
         try:
             for line in _add_one(project, source, copy, overwrite, facts or Facts()):
                 progress.message(line)
@@ -56,13 +57,22 @@ def add_recordings(
     return failed
 
 
-def _without_labels(sources: Sequence[Path]) -> list[Path]:
+def leave_out_labels(sources: Sequence[Path], do: str) -> list[Path]:
+    """Those that are not called NAME.labels.csv, which names like poses/*.csv bring along.
+
+    Args:
+        sources: Files and folders.
+        do: What to do where nothing else is there.
+
+    Raises:
+        UsageError: Nothing else is there.
+    """
     recordings = [source for source in sources if not source.name.endswith(LABELS_SUFFIX)]
     if sources and not recordings:
         raise UsageError(
             f"{sources[0].name} holds labels and is no recording",
             where=sources[0],
-            do="add the recording, its labels come along; or: pixelethogram import PROJECT FILE",
+            do=do,
         )
     return recordings
 

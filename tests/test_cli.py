@@ -677,6 +677,34 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     assert ("failed: 1" in result.err) == (code == 5)
 
 
+@pytest.mark.parametrize("device", ["cpu", "all"])
+def test_files_of_labels_are_not_predicted(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str
+) -> None:
+    from pixelethogram import inference, parallel_prediction
+
+    asked: list[list[Path]] = []
+
+    def predict(_: Any, sources: list[Path], *__: Any, **___: Any) -> list[Any]:
+        asked.append(sources)
+        return []
+
+    sequence = SimpleNamespace(id="7", folder=tmp_path, behaviors=("lick",), results={})
+    models = SimpleNamespace(run=sequence, behaviors=("lick",))
+    monkeypatch.setattr(inference, "find_sequence_run", lambda _: sequence)
+    monkeypatch.setattr(inference, "load_models", lambda *_: models)
+    monkeypatch.setattr(inference, "predict_videos", predict)
+    monkeypatch.setattr(parallel_prediction, "predict_on_devices", predict)
+    pose, labels = tmp_path / "a.csv", tmp_path / "a.labels.csv"
+    both = run("predict", tmp_path, labels, pose, "--device", device, "--json-lines")
+    assert (both.code, both.out, asked) == (0, "", [[pose]])
+    assert "a.labels.csv holds labels and is no recording: skipped" in both.err
+    alone = run("predict", tmp_path, labels, "--device", device)
+    assert alone.code == 2
+    assert alone.err.startswith("error: a.labels.csv holds labels and is no recording")
+    assert len(asked) == 1
+
+
 def test_people_who_scored_the_same_videos_are_compared(
     run: Callable[..., Result], project: Project, movie: Path
 ) -> None:

@@ -145,6 +145,7 @@ def _predict_again(job: Job, thresholds: list[str], overwrite: bool, json: bool)
 
 
 def _predict_new(batch: Batch, *, json: bool, json_lines: bool) -> None:
+    from pixelethogram.intake import leave_out_labels
     from pixelethogram.terminal import build_console, build_progress, build_table
     from pixelethogram.video_results import summary_rows, write_summary
 
@@ -153,8 +154,14 @@ def _predict_new(batch: Batch, *, json: bool, json_lines: bool) -> None:
             typer.echo(result.to_line())
 
     console = build_console(json=json or json_lines)
+    progress = build_progress(console)
+    recordings = leave_out_labels(batch.sources, "give the recording itself")
+    for source in batch.sources:
+        if source not in recordings:
+            progress.message(f"{source.name} holds labels and is no recording: skipped")
+    batch = dataclasses.replace(batch, sources=recordings)
     predict_all = _predict_on_all if batch.device == "all" else _predict_here
-    run_id, behaviors, results = predict_all(batch, build_progress(console), tell)
+    run_id, behaviors, results = predict_all(batch, progress, tell)
     if batch.out is not None and batch.summary:
         batch.out.mkdir(parents=True, exist_ok=True)
         part = "" if batch.shard == "1/1" else f".{batch.shard.replace('/', '-of-')}"
