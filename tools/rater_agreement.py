@@ -87,7 +87,9 @@ def describe(folder: Path, variant: str) -> str:
         [
             f"## {VARIANTS[variant]}",
             to_markdown(["F1", "videos", "frames", "alike", "macro", *behaviors], rows),
-            to_markdown(["kappa", "mean", *behaviors], kappa_rows(pairs, of_all)),
+            to_markdown(
+                ["kappa", "videos", "frames", "mean", *behaviors], kappa_rows(pairs, of_all)
+            ),
         ]
     )
 
