@@ -18,6 +18,7 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FramesConfig
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_runs
+from pixelethogram.ethogram.judgement import Judgement
 from pixelethogram.ethogram.shortcuts import MIN_VIDEOS, Shortcuts, ask_baselines
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.frames.proxy import ProxyFile
@@ -49,7 +50,7 @@ class Alarm:
     level: str
     """warning, or note where nothing could be tested."""
     kind: str
-    """shortcut, few bouts, same animals, or same videos."""
+    """chance, shortcut, few bouts, same animals, or same videos."""
     what: str
     do: str
 
@@ -133,6 +134,12 @@ def count_bouts(
                     )
                 )
     return alarms
+
+
+def doubt_chance(judged: Judgement) -> list[Alarm]:
+    """A warning for each score that is no better than chance."""
+    do = "do not use it; look at the labels (pixelethogram labels check), label more, train longer"
+    return [Alarm("warning", "chance", what, do) for what in judged.find_chance().values()]
 
 
 def check_parts(splits: Mapping[str, Sequence[Segment]], metadata: Metadata) -> list[Alarm]:

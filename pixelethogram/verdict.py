@@ -104,7 +104,7 @@ class Verdict:
 
     def notes(self) -> list[str]:
         """Lines below the tables."""
-        lines = [HELP]
+        lines = [HELP, *self.judgements[SEQUENCE, EVERYTHING].find_chance().values()]
         if changes := describe_changes(self.run, self.evaluations[SEQUENCE].decision):
             lines.append(
                 f"{changes}: where the {self.part} part was looked at to set them, its scores are "
