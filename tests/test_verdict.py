@@ -66,6 +66,21 @@ def test_slices_divide_the_videos_that_judge(
     assert [row[:2] for row in found] == [["f", 1]]
 
 
+def test_slices_without_a_video_that_judges_are_named(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    (tested,) = {each.video for each in project_copy.splits["test"]}
+    others = [video.name for video in project_copy.videos() if video.name != tested]
+    rows = [f"{tested},f", f"{others[0]},m", f"{others[1]},"]
+    (project_copy.folder / "videos.csv").write_text("\n".join(["video,sex", *rows]), "utf-8")
+    verdict = judge_project(make_job(project_copy), "sex")
+    said = "not judged, as no scored frame of the test part has it: m, (unknown)"
+    assert said in verdict.notes()
+    assert verdict.to_dict([])["not_judged"] == ["m", "(unknown)"]
+    whole = judge_project(make_job(project_copy), None)
+    assert not any("not judged" in line for line in whole.notes())
+
+
 def test_thresholds_set_by_hand_are_used_and_said(
     project_copy: Project, make_job: Callable[..., Job]
 ) -> None:
