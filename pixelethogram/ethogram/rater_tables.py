@@ -162,10 +162,12 @@ def pair_rows(pairs: Sequence[PairAgreement], behaviors: Sequence[str]) -> list[
 
 def kappa_rows(pairs: Sequence[PairAgreement], of_all: OverallAgreement) -> list[list[Any]]:
     """Rows (pair, videos, frames, mean kappa, kappa of each behavior), last Fleiss' of all."""
-    named = [(" / ".join(pair.raters), pair) for pair in pairs]
+    named: list[tuple[str, PairAgreement | OverallAgreement]] = [
+        (" / ".join(pair.raters), pair) for pair in pairs
+    ]
+    named.append(("all raters (Fleiss)", of_all))
     return [
-        [name, each.num_videos, each.num_frames, *_with_mean(each.kappa)]
-        for name, each in [*named, ("all raters (Fleiss)", of_all)]
+        [name, each.num_videos, each.num_frames, *_with_mean(each.kappa)] for name, each in named
     ]
 
 
