@@ -283,11 +283,6 @@ def _avoid_borders(
             programme.require(pair, [1, -1, 1], 0)
 
 
-def count_words(number: int, noun: str) -> str:
-    """1 video, 2 videos."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def list_words(names: Iterable[str], most: int = 5) -> str:
     """The first few names, and how many more there are."""
     names = list(names)
