@@ -18,10 +18,12 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.config import Config, FramesConfig
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_runs
+from pixelethogram.ethogram.judgement import Judgement
 from pixelethogram.ethogram.shortcuts import MIN_VIDEOS, Shortcuts, ask_baselines
 from pixelethogram.features.models.keypoints import KeypointsConfig
 from pixelethogram.frames.proxy import ProxyFile
 from pixelethogram.metadata import UNKNOWN, Metadata, read_metadata
+from pixelethogram.progress import format_count
 from pixelethogram.project import Project, Video
 from pixelethogram.splits import Segment
 
@@ -48,7 +50,7 @@ class Alarm:
     level: str
     """warning, or note where nothing could be tested."""
     kind: str
-    """shortcut, few bouts, same animals, or same videos."""
+    """chance, shortcut, few bouts, same animals, or same videos."""
     what: str
     do: str
 
@@ -74,7 +76,7 @@ def find_alarms(project: Project, config: Config) -> AlarmReport:
     alarms = count_bouts(labels, project.splits, project.behaviors)
     alarms += check_parts(project.splits, metadata)
     if len(labels) < MIN_VIDEOS:
-        what = f"{len(labels)} labelled videos are too few to look for shortcuts"
+        what = f"{format_count(len(labels), 'labelled video')}: too few to look for shortcuts"
         do = f"label {MIN_VIDEOS} or more videos, from several days and cameras"
         return AlarmReport([*alarms, Alarm("note", "shortcut", what, do)], None)
     videos = [project.video(name) for name in labels]
@@ -124,13 +126,20 @@ def count_bouts(
         for behavior, count in zip(behaviors, counts.tolist(), strict=True):
             if count < wanted:
                 purpose = "learn from" if part == "train" else "judge by"
-                what = f'"{behavior}" has {count} bouts in {part}: too few to {purpose}'
+                bouts = format_count(count, "bout")
+                what = f'"{behavior}" has {bouts} in {part}: too few to {purpose}'
                 alarms.append(
                     Alarm(
                         "warning", "few bouts", what, f'label more "{behavior}" ({wanted} or more)'
                     )
                 )
     return alarms
+
+
+def doubt_chance(judged: Judgement) -> list[Alarm]:
+    """A warning for each score that is no better than chance."""
+    do = "do not use it; look at the labels (pixelethogram labels check), label more, train longer"
+    return [Alarm("warning", "chance", what, do) for what in judged.find_chance().values()]
 
 
 def check_parts(splits: Mapping[str, Sequence[Segment]], metadata: Metadata) -> list[Alarm]:

@@ -16,6 +16,7 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array
 
 from pixelethogram.errors import InputError, ResourceError
+from pixelethogram.progress import format_count
 
 # Weights of the objective; deviations are shares, so each sum lies between 0 and 2.
 POSITIVES_WEIGHT = 1.0
@@ -138,7 +139,8 @@ def _assign_unbalanced(units: Sequence[Unit], present: np.ndarray, task: Task) -
     if result.x is None:
         raise ResourceError(
             f"No split was found within {FEASIBLE_SOLVER['time_limit']:.0f} s.",
-            why=f"there are {len(units)} {task.unit}s and {len(task.behaviors)} behaviors",
+            why=f"{format_count(len(units), task.unit)} with "
+            f"{format_count(len(task.behaviors), 'behavior')} are to be divided",
             do="try again on an idle computer, or fix some videos to a part",
         )
     missing = {column: part for (column, part), gap in gaps.items() if result.x[gap] > 0.5}
@@ -279,11 +281,6 @@ def _avoid_borders(
         for part in range(choices.shape[1]):
             pair = np.array([border[0], choices[left, part], choices[right, part]])
             programme.require(pair, [1, -1, 1], 0)
-
-
-def count_words(number: int, noun: str) -> str:
-    """1 video, 2 videos."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def list_words(names: Iterable[str], most: int = 5) -> str:

@@ -17,10 +17,12 @@ from pixelethogram.ethogram.ethogram import Ethogram, read_csv
 from pixelethogram.ethogram.time_budget import COLUMNS, MEASURES, Row, summarize_groups
 from pixelethogram.group_table import find_groups, read_group_table
 from pixelethogram.metadata import read_column
+from pixelethogram.progress import format_count
 from pixelethogram.project import Project
 from pixelethogram.runs import find_runs
 from pixelethogram.store import array_file
 
+LABELS, PREDICTIONS = "labels", "predictions"
 PREDICTION_SUFFIX = ".ethogram.csv"
 
 
@@ -34,6 +36,8 @@ class Source:
     """In words, for the table."""
     outdated: tuple[str, ...] = ()
     """Videos of a project whose ethogram the newest sequence run did not make."""
+    has_labels: bool = False
+    """They are of a project, whose labels can be counted, too."""
 
 
 def read_ethograms(folder: Path, *, labels: bool = False) -> Source:
@@ -50,12 +54,12 @@ def read_ethograms(folder: Path, *, labels: bool = False) -> Source:
         project = Project(folder)
         found = _read_project(project, labels)
         outdated = () if labels else _find_outdated(project, found)
-        source = Source(found, "labels" if labels else "predictions", outdated)
+        source = Source(found, LABELS if labels else PREDICTIONS, outdated, has_labels=True)
         remedy = f'pixelethogram train all "{folder}"'
     else:
         if labels:
             raise UsageError("--labels is for projects", do="give the project folder")
-        source = Source(_read_predictions(folder), "predictions")
+        source = Source(_read_predictions(folder), PREDICTIONS)
         remedy = "give a project, or the --out folder of: pixelethogram predict"
     if not source.ethograms:
         raise InputError(f"there are no {source.kind} here", where=folder, do=remedy)
@@ -103,6 +107,15 @@ def write_tables(rows: Sequence[Row], source: Source, path: Path) -> list[Path]:
         write_bytes(file, _to_csv(*tables[name]))
     write_bytes(files[2], _to_workbook(tables, source))
     return files
+
+
+def describe_source(source: Source) -> str:
+    """Whose ethograms were counted, and how to count the others."""
+    videos = format_count(len(source.ethograms), "video")
+    if source.kind == LABELS:
+        return f"counted: your labels of {videos}; without --labels: the model's predictions"
+    other = "; --labels counts your labels instead" if source.has_labels else ""
+    return f"counted: the model's predictions of {videos}, not labels{other}"
 
 
 def share_unscored(ethograms: Mapping[str, Ethogram]) -> float:

@@ -40,12 +40,7 @@ OVERVIEW: dict[str, str] = {
     "time r": "time_fraction: pearson_r",
 }
 FORMATS: dict[str, Callable[[float], Any]] = {"present": int, "onset": "{:.1f}".format}
-HELP = (
-    "present: frames · 95 %: of F1, bootstrap over videos (three or more) · chance: F1 of shifted "
-    "labels · prec.: precision · AP: average precision · ECE: calibration error, before "
-    "and after ethogram.calibration · bout F1: bouts "
-    "that overlap by a quarter · onset: median error in frames · time r: share of time, over videos"
-)
+HELP = "chance: F1 of shifted labels · onset: in frames · every column: evaluate --help"
 
 
 def ablation_rows(

@@ -11,6 +11,7 @@ import numpy as np
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.agreement import hide_outside
 from pixelethogram.ethogram.rater_tables import (
+    OverallAgreement,
     PairAgreement,
     compare_pairs,
     judge_by_raters,
@@ -58,24 +59,31 @@ class HumanCeiling:
     Args:
         behaviors: The K names.
         pairs: Of raters, on all videos.
-        kappa: (K,) Fleiss' of all raters.
+        overall: Fleiss' kappa of all raters.
         model: Scores of the sequence model by rater; empty without a trained one.
-        part: That the model was judged on.
+        part: That the model is judged on; an empty text without a trained one.
         pairs_of_part: Of raters, on the videos and frames that the model was judged on.
+        part_videos: Those of the part.
     """
 
     behaviors: tuple[str, ...]
     pairs: list[PairAgreement]
-    kappa: np.ndarray
+    overall: OverallAgreement
     model: dict[str, Scores]
     part: str
     pairs_of_part: Sequence[PairAgreement] = ()
+    part_videos: Sequence[str] = ()
 
     @property
     def note(self) -> str:
         """What to make of it."""
+        if not self.part:
+            return "no model to compare yet: nothing is trained here"
         if not self.model:
-            return "no model to compare: train one, and score a video of its test part twice"
+            return (
+                f"the model is not compared: of the videos that judge it (part {self.part}: "
+                f"{', '.join(self.part_videos)}) none was scored by a second rater"
+            )
         return (
             f"the model is judged on the {self.part} part only, where two raters or more scored a "
             "video; it cannot be expected to agree with a rater more than raters do"
@@ -92,8 +100,8 @@ class HumanCeiling:
             ),
             (
                 "rater against rater: kappa",
-                ["", "mean", *names],
-                kappa_rows(self.pairs, self.kappa),
+                ["", "videos", "frames", "mean", *names],
+                kappa_rows(self.pairs, self.overall),
             ),
         ]
         if self.model:
@@ -113,9 +121,12 @@ class HumanCeiling:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        kappa = self.overall.kappa
         return {
             "pairs": [pair.to_dict() for pair in self.pairs],
-            "fleiss_kappa": [None if np.isnan(value) else value for value in self.kappa.tolist()],
+            "fleiss_kappa": [None if np.isnan(each) else each for each in kappa.tolist()],
+            "fleiss_videos": self.overall.num_videos,
+            "fleiss_frames": self.overall.num_frames,
             "model": {name: each.to_dict() for name, each in self.model.items()},
             "part": self.part,
             "pairs_of_part": [pair.to_dict() for pair in self.pairs_of_part],
@@ -156,9 +167,9 @@ def judge_raters(job: Job) -> HumanCeiling:
             do="let another person score a video, then: pixelethogram import PROJECT FILE.csv "
             "--video NAME --rater PERSON",
         )
-    kappa = kappa_of_all(raters, len(behaviors))
+    overall = kappa_of_all(raters, len(behaviors))
     if not find_runs(job.project.runs, "sequence"):
-        return HumanCeiling(behaviors, pairs, kappa, {}, "")
+        return HumanCeiling(behaviors, pairs, overall, {}, "")
     arrays = read_arrays(job)
     evaluations = evaluate_arrays(arrays)
     part, decision = final_part(evaluations), evaluations[SEQUENCE].decision
@@ -166,7 +177,9 @@ def judge_raters(job: Job) -> HumanCeiling:
     twice = {name for videos in of_part.values() for name in videos}
     present = {name: decision.apply(arrays.probabilities[SEQUENCE][name]) for name in twice}
     model = judge_by_raters(of_part, present, behaviors)
-    return HumanCeiling(behaviors, pairs, kappa, model, part, compare_pairs(of_part, behaviors))
+    pairs_of_part = compare_pairs(of_part, behaviors)
+    names = tuple(dict.fromkeys(each.video for each in arrays.splits[part]))
+    return HumanCeiling(behaviors, pairs, overall, model, part, pairs_of_part, names)
 
 
 def find_ceiling(

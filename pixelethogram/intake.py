@@ -12,7 +12,7 @@ from pixelethogram.frames.source import find_recordings
 from pixelethogram.label_files import import_labels
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_count
 from pixelethogram.project import Project, Video
 from pixelethogram.recordings import add_pose, add_video, attach_pose
 
@@ -46,7 +46,8 @@ def add_recordings(
     """
     project.behaviors  # noqa: B018 - refuses a folder that is no project before any work
     failed = []
-    for source, _ in find_recordings(_without_labels(sources)):
+    do = "add the recording, its labels come along; or: pixelethogram import PROJECT FILE"
+    for source, _ in find_recordings(leave_out_labels(sources, do)):
         try:
             for line in _add_one(project, source, copy, overwrite, facts or Facts()):
                 progress.message(line)
@@ -56,13 +57,22 @@ def add_recordings(
     return failed
 
 
-def _without_labels(sources: Sequence[Path]) -> list[Path]:
+def leave_out_labels(sources: Sequence[Path], do: str) -> list[Path]:
+    """Those that are not called NAME.labels.csv, which names like poses/*.csv bring along.
+
+    Args:
+        sources: Files and folders.
+        do: What to do where nothing else is there.
+
+    Raises:
+        UsageError: Nothing else is there.
+    """
     recordings = [source for source in sources if not source.name.endswith(LABELS_SUFFIX)]
     if sources and not recordings:
         raise UsageError(
             f"{sources[0].name} holds labels and is no recording",
             where=sources[0],
-            do="add the recording, its labels come along; or: pixelethogram import PROJECT FILE",
+            do=do,
         )
     return recordings
 
@@ -77,7 +87,9 @@ def describe_labels(ethogram: Ethogram) -> str:
     scored = int(ethogram.scored.any(axis=1).sum())
     counts = (ethogram.values == 1).sum(axis=0)
     each = ", ".join(f"{name} {n}" for name, n in zip(ethogram.behaviors, counts, strict=True))
-    return f"{scored} of {len(ethogram.values)} frames scored; frames present: {each}"
+    return (
+        f"{scored} of {format_count(len(ethogram.values), 'frame')} scored; frames present: {each}"
+    )
 
 
 def import_pose(video: Video, path: Path, facts: Facts, *, overwrite: bool = False) -> str:
@@ -89,7 +101,9 @@ def import_pose(video: Video, path: Path, facts: Facts, *, overwrite: bool = Fal
     own = Facts(video.fps, int(video.info["height"]), int(video.info["width"]))
     recordings = list(read_pose_recordings(path, facts.or_else(own)))
     if len(recordings) != 1:
-        raise InputError(f"the file holds {len(recordings)} recordings, expected one", where=path)
+        raise InputError(
+            f"the file holds {format_count(len(recordings), 'recording')}, expected one", where=path
+        )
     ((_, pose),) = recordings
     attach_pose(video, pose, path, overwrite=overwrite)
     return _describe_pose(pose)
@@ -122,7 +136,7 @@ def _describe_pose(pose: Pose) -> str:
     animals = ", ".join(pose.individuals)
     names, skeleton = pose.skeleton.keypoints, pose.skeleton
     return (
-        f"pose: {len(pose.individuals)} x {len(names)} keypoints ({animals}), "
+        f"pose: {len(pose.individuals)} x {format_count(len(names), 'keypoint')} ({animals}), "
         f"{pose.missing.mean():.1%} missing, front is {names[skeleton.front]}, "
         f"back is {names[skeleton.back]}"
     )
@@ -142,9 +156,10 @@ def _describe_added(
 
 def _describe_video(video: Video) -> str:
     info = video.info
-    text = f"{info['num_frames']} frames, {info['width']} x {info['height']}, {video.fps:.4g} fps"
+    text = format_count(info["num_frames"], "frame")
+    text += f", {info['width']} x {info['height']}, {video.fps:.4g} fps"
     if info.get("variable_rate"):
         text += ", variable rate"
     if info.get("num_damaged"):
-        text += f", {info['num_damaged']} damaged frames repeat the one before"
+        text += f", {format_count(info['num_damaged'], 'damaged frame')} shown as the one before"
     return text

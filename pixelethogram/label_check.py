@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelethogram.errors import UsageError
+from pixelethogram.alarms import count_bouts
+from pixelethogram.config_layers import load_config
+from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.label_faults import (
     Finding,
     LabelTable,
@@ -19,12 +21,14 @@ from pixelethogram.ethogram.label_faults import (
     check_motion,
     check_table,
     read_table,
+    summarize,
 )
 from pixelethogram.frames.motion import measure_motion
 from pixelethogram.frames.source import FrameSource, open_frames
 from pixelethogram.intake import video_of_labels
 from pixelethogram.progress import Progress
 from pixelethogram.project import Project, Video
+from pixelethogram.spans import plan_splits
 
 MAX_MOTION_FRAMES = 20_000  # enough to find a shift; decoding more costs minutes
 WHOLE_PROJECT = "all videos"
@@ -65,7 +69,24 @@ def check_project(
                 findings[name] += check_motion(table, energy, each.fps)
     if len(tables) > 1:
         findings[WHOLE_PROJECT] = check_columns(tables)
+    if video is None and not summarize(findings)["error"]:
+        findings[WHOLE_PROJECT] = findings.get(WHOLE_PROJECT, []) + check_amount(project)
     return findings
+
+
+def check_amount(project: Project) -> list[Finding]:
+    """Whether the parts, as the next training will make them, hold enough bouts of each behavior.
+
+    Args:
+        project: With labels that can be read.
+    """
+    labels = {name: each.values for name, each in project.read_labels().items()}
+    try:
+        splits, _ = plan_splits(project, load_config(None, project.settings, ()), labels)
+    except InputError as error:  # what training will say
+        return [Finding("warning", error.what, error.do or "")]
+    alarms = count_bouts(labels, splits, project.behaviors)
+    return [Finding("warning", each.what, each.do) for each in alarms]
 
 
 def check_import(

@@ -26,7 +26,7 @@ from pixelethogram.ethogram.bouts import find_runs
 from pixelethogram.ethogram.power_law import PowerLaw, fit_power_law
 from pixelethogram.evaluation import evaluate
 from pixelethogram.lineage import start_stage
-from pixelethogram.progress import SilentProgress
+from pixelethogram.progress import SilentProgress, format_count
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.train import train_sequence
 from pixelethogram.sequence_data import build_sequence_data
@@ -123,7 +123,7 @@ def measure_learning(job: Job, *, repeats: int) -> LearningCurve:
     videos = sorted({each.video for each in splits.get("train", [])})
     if len(videos) < 2:
         raise InputError(
-            f"{len(videos)} training videos; a learning curve needs two or more",
+            f"{format_count(len(videos), 'training video')}; a learning curve needs two or more",
             where=project.folder,
             do="label more videos and train again",
         )
@@ -138,7 +138,7 @@ def measure_learning(job: Job, *, repeats: int) -> LearningCurve:
             chosen = {videos[index] for index in order[:size]}
             found = _train(job, sequence_run, labels, splits, chosen, part, seed=repeat)
             trainings.append(dataclasses.replace(found, repeat=repeat))
-            job.progress.advance(1, f"{size} videos: F1 {found.f1.mean():.2f}")
+            job.progress.advance(1, f"{format_count(size, 'video')}: F1 {found.f1.mean():.2f}")
     job.progress.finish()
     curve = LearningCurve(project.behaviors, part, trainings, {})
     laws = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ import numpy as np
 
 from pixelethogram.cached_features import describe_mismatch, find_precisions, predict_cached
 from pixelethogram.config import Config
-from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bouts import find_bouts, write_bouts_csv
 from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
@@ -42,8 +41,7 @@ from pixelethogram.project import Project, Video
 from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.runs import Run, Stage, find_runs, latest_run
 from pixelethogram.sequence.train import load_sequence
-from pixelethogram.spans import refuse_empty_parts
-from pixelethogram.splits import Splits, solve_splits
+from pixelethogram.spans import plan_splits, refuse_empty_parts
 from pixelethogram.stages import Job, reload_stage, run_stage
 from pixelethogram.store import ArrayWriter, array_file
 from pixelethogram.threshold_table import describe_changes, load_decision, parse_overrides
@@ -128,31 +126,20 @@ def try_stage(job: Job, stage: Stage) -> Stage:
 
 
 def split_project(job: Job) -> None:
-    """Solve train, val and test for labelled videos that have no part yet.
-
-    Where all have one and none is in val, some of train's are moved there: that is what is left
-    when somebody says which videos are to be learned from, and which are to judge.
+    """Write train, val and test as `plan_splits` finds them.
 
     Raises:
         InputError: It cannot be done, or the parts as they are leave train or val empty.
     """
-    project, split = job.project, job.config.split
+    project = job.project
     labels = {name: value.values for name, value in project.read_labels().items()}
-    parts = {"train": split.train, "val": split.val, "test": split.test}
     if not labels:
         return
-    if set(labels) - {each.video for segments in project.splits.values() for each in segments}:
-        project.write_splits(_solve(job, labels, parts, _whole_videos(project, labels)))
-    elif learned := _find_undivided(project, labels):
-        both = split.train + split.val
-        shares = {"train": split.train / both, "val": split.val / both}
-        found = _solve(job, {name: labels[name] for name in learned}, shares, {})
-        project.write_splits({"test": [], **project.splits, **found})
-        count = len({each.video for each in found["val"]})
-        job.progress.message(
-            f"note: every video of train was named and none of val, so stretches of {count} of "
-            f"{len(learned)} now choose weights and thresholds; see `splits` in project.yaml"
-        )
+    splits, note = plan_splits(project, job.config, labels)
+    if splits != project.splits:
+        project.write_splits(splits)
+    if note:
+        job.progress.message(f"note: {note}")
     refuse_empty_parts(project, labels)
 
 
@@ -196,57 +183,6 @@ def _inherit(job: Job, stage: Stage) -> Job:
             + (f" and {more} more" if more > 0 else "")
         )
     return dataclasses.replace(job, config=config)
-
-
-def _solve(
-    job: Job,
-    labels: Mapping[str, np.ndarray],
-    fractions: Mapping[str, float],
-    fixed: Mapping[str, str],
-) -> Splits:
-    split = job.config.split
-    return solve_splits(
-        labels,
-        job.project.behaviors,
-        fractions=fractions,
-        by=split.by,
-        guard_frames=split.guard_frames,
-        block_frames=split.block_frames,
-        seed=job.config.seed,
-        fixed=fixed,
-    )
-
-
-def _find_undivided(project: Project, labels: Mapping[str, np.ndarray]) -> list[str]:
-    """The labelled videos of train where val has none and train has them as wholes."""
-    splits = project.splits
-    if any(each.video in labels for each in splits.get("val", [])):
-        return []
-    train = [each for each in splits.get("train", []) if each.video in labels]
-    whole = all((each.start, each.stop) == (0, len(labels[each.video])) for each in train)
-    return [each.video for each in train] if whole else []
-
-
-def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Part of every video that has one, to be kept when new videos are split.
-
-    Raises:
-        InputError: The project is split by time, where new videos cannot simply be added.
-    """
-    parts: dict[str, set[str]] = {}
-    for part, segments in project.splits.items():
-        for segment in segments:
-            parts.setdefault(segment.video, set()).add(part)
-    divided = [video for video, found in parts.items() if len(found) > 1]
-    if divided:
-        new = sorted(set(labels) - set(parts))
-        raise InputError(
-            f"{new[0]} has labels but no part, and the project is split by time",
-            where=project.folder / "project.yaml",
-            do="delete `splits` there; the next training solves it anew (scores are then not "
-            "comparable with earlier runs)",
-        )
-    return {video: next(iter(found)) for video, found in parts.items() if video in labels}
 
 
 def _write_ethogram(

@@ -37,6 +37,16 @@ class SilentProgress:
         """Ignore."""
 
 
+def format_count(number: int, noun: str) -> str:
+    """A number and what it counts; nouns with a plural in s.
+
+    Example:
+        >>> [format_count(number, "video") for number in (0, 1, 2)]
+        ['0 videos', '1 video', '2 videos']
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def format_seconds(seconds: float) -> str:
     """Short time, such as 45 s, 3 min 20 s or 2 h 05 min."""
     whole = round(seconds)

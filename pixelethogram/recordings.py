@@ -14,6 +14,7 @@ from pixelethogram.frames.frame_table import FrameTable, write_frame_table
 from pixelethogram.frames.source import hash_recording, open_frames
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.pose_file import hash_pose, read_pose_hash, write_pose
+from pixelethogram.progress import format_count
 from pixelethogram.project import Project, Video
 from pixelethogram.runs import write_yaml
 
@@ -103,7 +104,8 @@ def attach_pose(video: Video, pose: Pose, source: Path, *, overwrite: bool = Fal
     """
     if pose.num_frames != video.num_frames:
         raise InputError(
-            f"the pose has {pose.num_frames} frames, {video.name} has {video.num_frames}",
+            f"the pose has {format_count(pose.num_frames, 'frame')}, "
+            f"{video.name} has {video.num_frames}",
             where=source,
             why="it belongs to another video, or the tracker left frames out",
             do="track the whole video again; nothing is cut or padded by guess",

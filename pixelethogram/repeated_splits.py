@@ -29,7 +29,7 @@ from pixelethogram.ethogram.decision import Decision
 from pixelethogram.ethogram.scores import score
 from pixelethogram.lineage import start_stage
 from pixelethogram.metadata import UNKNOWN, read_column
-from pixelethogram.progress import format_seconds
+from pixelethogram.progress import format_count, format_seconds
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.ensemble import intersect
 from pixelethogram.sequence.train import load_sequence
@@ -242,7 +242,8 @@ def _draw(
 def _check_number(number: int, sizes: Mapping[str, int]) -> None:
     if number <= len(sizes) + 1:
         raise InputError(
-            f"{number} labelled videos (or groups of them) are too few for repeated splits",
+            f"{format_count(number, 'labelled video')} (or groups of them): "
+            "too few for repeated splits",
             why=f"they are divided into {len(sizes) + 1} parts",
             do="label more videos, or divide by video",
         )

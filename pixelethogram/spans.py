@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from pixelethogram.config import Config
 from pixelethogram.errors import InputError
 from pixelethogram.project import Project, Video
+from pixelethogram.splits import Splits, solve_splits
 
 Span = tuple[int, int, int]
 """Video number, start, stop."""
 UNLABELLED_VAL = 0.2  # share of each video that validates the flow when nothing is labelled
+
+
+def plan_splits(
+    project: Project, config: Config, labels: Mapping[str, np.ndarray]
+) -> tuple[Splits, str]:
+    """Train, val and test as the next training will use them; nothing is written.
+
+    Solved for labelled videos that have no part yet. Where all have one and none is in val, some of
+    train's are moved there: that is what is left when somebody says which videos are to be learned
+    from, and which are to judge.
+
+    Args:
+        project: Its parts so far are kept.
+        config: How to divide.
+        labels: Video -> (T, K), 1 / 0 / -1.
+
+    Returns:
+        The parts, and what there is to say about them, if anything.
+
+    Raises:
+        InputError: It cannot be done.
+    """
+    split, splits = config.split, project.splits
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    if set(labels) - {each.video for segments in splits.values() for each in segments}:
+        return _solve(project, config, labels, parts, _whole_videos(project, labels)), ""
+    learned = _find_undivided(project, labels)
+    if not learned:
+        return splits, ""
+    both = split.train + split.val
+    shares = {"train": split.train / both, "val": split.val / both}
+    found = _solve(project, config, {name: labels[name] for name in learned}, shares, {})
+    count = len({each.video for each in found["val"]})
+    note = (
+        f"every video of train was named and none of val, so stretches of {count} of "
+        f"{len(learned)} now choose weights and thresholds; see `splits` in project.yaml"
+    )
+    return {"test": [], **splits, **found}, note
 
 
 def read_labelled(
@@ -79,3 +119,55 @@ def _to_spans(project: Project, videos: Sequence[Video]) -> dict[str, list[Span]
         ]
         for part, segments in project.splits.items()
     }
+
+
+def _solve(
+    project: Project,
+    config: Config,
+    labels: Mapping[str, np.ndarray],
+    fractions: Mapping[str, float],
+    fixed: Mapping[str, str],
+) -> Splits:
+    split = config.split
+    return solve_splits(
+        labels,
+        project.behaviors,
+        fractions=fractions,
+        by=split.by,
+        guard_frames=split.guard_frames,
+        block_frames=split.block_frames,
+        seed=config.seed,
+        fixed=fixed,
+    )
+
+
+def _find_undivided(project: Project, labels: Mapping[str, np.ndarray]) -> list[str]:
+    """The labelled videos of train where val has none and train has them as wholes."""
+    splits = project.splits
+    if any(each.video in labels for each in splits.get("val", [])):
+        return []
+    train = [each for each in splits.get("train", []) if each.video in labels]
+    whole = all((each.start, each.stop) == (0, len(labels[each.video])) for each in train)
+    return [each.video for each in train] if whole else []
+
+
+def _whole_videos(project: Project, labels: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Part of every video that has one, to be kept when new videos are split.
+
+    Raises:
+        InputError: The project is split by time, where new videos cannot simply be added.
+    """
+    parts: dict[str, set[str]] = {}
+    for part, segments in project.splits.items():
+        for segment in segments:
+            parts.setdefault(segment.video, set()).add(part)
+    divided = [video for video, found in parts.items() if len(found) > 1]
+    if divided:
+        new = sorted(set(labels) - set(parts))
+        raise InputError(
+            f"{new[0]} has labels but no part, and the project is split by time",
+            where=project.folder / "project.yaml",
+            do="delete `splits` there; the next training solves it anew (scores are then not "
+            "comparable with earlier runs)",
+        )
+    return {video: next(iter(found)) for video, found in parts.items() if video in labels}

@@ -14,8 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from pixelethogram.assignment import Task, Unit, assign, count_words, list_words
+from pixelethogram.assignment import Task, Unit, assign, list_words
 from pixelethogram.errors import InputError, UsageError
+from pixelethogram.progress import format_count
 
 By = Literal["auto", "video", "time"]
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -151,7 +152,7 @@ def _check_labels(
         if not (found or allow_absent):
             raise InputError(
                 f'Behavior "{behavior}" occurs in none of '
-                f"{count_words(len(labelled), 'labelled video')}.",
+                f"{format_count(len(labelled), 'labelled video')}.",
                 do=f'score "{behavior}" in a video, or remove it from project.yaml',
             )
     return np.flatnonzero(occurs).tolist()
@@ -160,7 +161,7 @@ def _check_labels(
 def _check_number(labelled: dict[str, np.ndarray], task: Task) -> None:
     if len(labelled) < len(task.parts):
         raise InputError(
-            f"{count_words(len(labelled), 'labelled video')} ({list_words(labelled)}) "
+            f"{format_count(len(labelled), 'labelled video')} ({list_words(labelled)}) "
             f"cannot be split by video into {', '.join(task.parts)}.",
             do="label more videos, or set split.by: time",
         )

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from pixelethogram.errors import InputError
+from pixelethogram.progress import format_count
 
 CHUNK_FRAMES = 256
 
@@ -173,7 +174,8 @@ class ArrayReader:
         for name, dataset in self._file.items():
             if num_frames is not None and dataset.shape[0] != num_frames:
                 raise InputError(
-                    f"{name} has {dataset.shape[0]} frames, the video has {num_frames}",
+                    f"{name} has {format_count(dataset.shape[0], 'frame')}, "
+                    f"the video has {num_frames}",
                     where=self.path,
                     why="the video file was replaced after extraction",
                     do="delete the file and run: pixelethogram extract",

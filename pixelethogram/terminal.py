@@ -159,4 +159,8 @@ def _summary(task: str, done: float, seconds: float, note: str) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    size = abs(value)
+    digits = 3 if size <= 1 else 2 if size < 10 else 1 if size < 100 else 0
+    return f"{value:.{digits}f}"

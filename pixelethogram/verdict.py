@@ -22,6 +22,7 @@ from pixelethogram.evaluation_tables import (
     write_judgements,
 )
 from pixelethogram.metadata import UNKNOWN, group_videos, read_column
+from pixelethogram.progress import format_count
 from pixelethogram.project_evaluation import (
     SEQUENCE,
     ProjectArrays,
@@ -46,6 +47,8 @@ class Verdict:
     part: str
     evaluations: dict[str, Evaluation]
     judgements: Judgements
+    not_judged: tuple[str, ...] = ()
+    """Values of the column of slices that no scored frame of the part has."""
 
     def tables(self, column: str | None, *, full: bool) -> list[Table]:
         """Tables to be shown.
@@ -57,7 +60,7 @@ class Verdict:
         behaviors = list(self.run.behaviors)
         corner, macro, *others = score_columns(behaviors)
         judged = self.judgements[SEQUENCE, EVERYTHING]
-        title = f"scores on the {self.part} part, {judged.num_videos} videos"
+        title = f"scores on the {self.part} part, {format_count(judged.num_videos, 'video')}"
         tables: list[Table] = [
             (
                 title,
@@ -103,12 +106,15 @@ class Verdict:
 
     def notes(self) -> list[str]:
         """Lines below the tables."""
-        lines = [HELP]
+        lines = [HELP, *self.judgements[SEQUENCE, EVERYTHING].find_chance().values()]
         if changes := describe_changes(self.run, self.evaluations[SEQUENCE].decision):
             lines.append(
                 f"{changes}: where the {self.part} part was looked at to set them, its scores are "
                 "too good"
             )
+        if self.not_judged:
+            names = ", ".join(self.not_judged)
+            lines.append(f"not judged, as no scored frame of the {self.part} part has it: {names}")
         return [*lines, f"every metric: --full, or {self.run.folder / 'evaluation.csv'}"]
 
     def to_dict(self, repeated: Sequence[RepeatedScore]) -> dict[str, Any]:
@@ -125,7 +131,12 @@ class Verdict:
 
     def _about(self, repeated: Sequence[RepeatedScore]) -> dict[str, Any]:
         splits = {each.name: each.to_dict() for each in repeated}
-        return {"run": self.run.id, "part": self.part, "repeated_splits": splits}
+        return {
+            "run": self.run.id,
+            "part": self.part,
+            "not_judged": list(self.not_judged),
+            "repeated_splits": splits,
+        }
 
 
 def judge_project(job: Job, column: str | None) -> Verdict:
@@ -146,9 +157,11 @@ def judge_project(job: Job, column: str | None) -> Verdict:
     for name, evaluation in evaluations.items():
         if (judged := judge_arrays(arrays, evaluation, part, name)) is not None:
             judgements[name, EVERYTHING] = judged
+    not_judged: tuple[str, ...] = ()
     if values is not None:
-        judgements |= _judge_slices(arrays, evaluations[SEQUENCE], part, values)
-    verdict = Verdict(arrays.run, part, evaluations, judgements)
+        slices, not_judged = _judge_slices(arrays, evaluations[SEQUENCE], part, values)
+        judgements |= slices
+    verdict = Verdict(arrays.run, part, evaluations, judgements, not_judged)
     verdict.write([])
     return verdict
 
@@ -164,11 +177,14 @@ def repeat_and_keep(
 
 def _judge_slices(
     arrays: ProjectArrays, evaluation: Evaluation, part: str, values: dict[str, str]
-) -> Judgements:
-    """The sequence model on the videos of each value."""
-    found = {}
+) -> tuple[Judgements, tuple[str, ...]]:
+    """The sequence model on the videos of each value; and the values that it was not judged on."""
+    found, missing = {}, []
     for value, videos in group_videos(values).items():
+        name = value if value != UNKNOWN else "(unknown)"
         judged = judge_arrays(arrays, evaluation, part, SEQUENCE, videos)
-        if judged is not None:
-            found[SEQUENCE, value if value != UNKNOWN else "(unknown)"] = judged
-    return found
+        if judged is None:
+            missing.append(name)
+        else:
+            found[SEQUENCE, name] = judged
+    return found, tuple(missing)

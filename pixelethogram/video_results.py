@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import UsageError
-from pixelethogram.progress import Progress, format_seconds
+from pixelethogram.progress import Progress, format_count, format_seconds
 
 Item = TypeVar("Item")
+FOLDERS_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class VideoResult:
             return f"failed: {self.error}"
         if self.status == "skipped":
             return "done before, skipped"
-        text = f"{self.num_frames} frames at {self.num_frames / self.seconds:.1f}/s"
+        text = f"{format_count(self.num_frames, 'frame')} at {self.num_frames / self.seconds:.1f}/s"
         unusual = [f"\n  unlike the training videos: {each}" for each in self.unlike_training]
         return text + "".join(unusual)
 
@@ -144,6 +145,21 @@ def write_summary(results: Sequence[VideoResult], behaviors: Sequence[str], path
         error = result.error.splitlines()[0] if result.error else ""
         writer.writerow([result.source, result.status, result.num_frames, *shares, error])
     write_bytes(path, text.getvalue().encode())
+
+
+def describe_places(results: Iterable[VideoResult], output: Path | None) -> list[str]:
+    """Lines that say in which folders the results lie; none where nothing was made.
+
+    Args:
+        results: Of the batch.
+        output: Folder that holds all of them; None: each lies beside its recording.
+    """
+    folders = {each.ethogram_csv.parent: None for each in results if each.ethogram_csv}
+    if output is not None and folders:
+        folders = {output: None}
+    more = len(folders) - FOLDERS_SHOWN
+    lines = [f"results: {folder}" for folder in list(folders)[:FOLDERS_SHOWN]]
+    return lines + ([f"results: {format_count(more, 'folder')} more"] if more > 0 else [])
 
 
 def summary_rows(results: Iterable[VideoResult], behaviors: Sequence[str]) -> list[list[Any]]:

@@ -13,6 +13,7 @@ import pytest
 from pixelethogram.alarms import (
     check_parts,
     count_bouts,
+    doubt_chance,
     find_alarms,
     gather_facts,
     look_at_scenes,
@@ -22,6 +23,7 @@ from pixelethogram.config import Config, FramesConfig
 from pixelethogram.config_layers import load_config
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.ethogram.judgement import judge
 from pixelethogram.project import Project, create_project
 from pixelethogram.recordings import add_video
 from pixelethogram.splits import Segment
@@ -179,6 +181,17 @@ def test_behaviors_with_few_bouts_are_named_by_part() -> None:
         '"rear" has 4 bouts in train: too few to learn from',
         '"rear" has 4 bouts in val: too few to judge by',
     ]
+
+
+def test_a_score_no_better_than_chance_is_an_alarm() -> None:
+    labels = [(np.random.default_rng(0).random((200, 1)) < 0.2).astype(np.int8)]
+    blind = [np.zeros((200, 1), bool)]
+    (behavior, mean) = doubt_chance(judge(labels, blind, blind, [30.0], ("lick",), exclusive=False))
+    assert (behavior.level, behavior.kind) == ("warning", "chance")
+    assert behavior.what.startswith("lick: no better than chance (F1 0.00")
+    assert mean.what.startswith("mean of all behaviors: no better than chance")
+    right = [labels[0] == 1]
+    assert doubt_chance(judge(labels, right, right, [30.0], ("lick",), exclusive=False)) == []
 
 
 def test_the_same_animal_in_training_and_test_is_named() -> None:

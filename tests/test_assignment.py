@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pixelethogram.assignment import Task, Unit, assign, count_words, list_words
+from pixelethogram.assignment import Task, Unit, assign, list_words
 from pixelethogram.errors import InputError
 
 
@@ -54,5 +54,4 @@ def test_too_few_holders_are_named() -> None:
 
 
 def test_words() -> None:
-    assert [count_words(number, "block") for number in (1, 2)] == ["1 block", "2 blocks"]
     assert list_words("abcdefg", most=3) == "a, b, c and 4 more"

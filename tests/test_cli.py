@@ -506,6 +506,9 @@ def test_training_everything_ends_with_the_scores(
     result = run("train", "all", trained.folder, "--json")
     assert [name for name, _ in trained.asked] == ["train_all", "judge_project"]
     assert set(only_json(result)["sequence"]) == {"val", "test"}
+    *_, places, last = result.err.splitlines()
+    assert str(trained.folder / "videos" / "NAME" / "ethogram.csv") in places
+    assert last.startswith("next: pixelethogram ")
 
 
 @pytest.mark.parametrize(
@@ -549,6 +552,7 @@ def test_predicting_the_videos_of_a_project_ends_with_json(
     result = run("predict", trained.folder, "--json")
     ethogram = trained.folder / "videos" / "souris 1" / "ethogram.csv"
     assert only_json(result) == {"run": "2", "ethograms": {"souris 1": str(ethogram)}}
+    assert str(ethogram).replace("souris 1", "NAME") in result.err
 
 
 def test_predicting_the_videos_of_a_project_again_overwrites_what_is_done(
@@ -659,7 +663,7 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     from pixelethogram.video_results import VideoResult
 
     results = [
-        VideoResult(tmp_path / "é.mp4", "done", 10, 2.0, share={"lick": 0.5}),
+        VideoResult(tmp_path / "é.mp4", "done", 10, 2.0, tmp_path / "a", {"lick": 0.5}),
         VideoResult(tmp_path / "b.mp4", status, error="broken"),
     ]
     models = SimpleNamespace(run=SimpleNamespace(id="7"), behaviors=("lick",))
@@ -675,6 +679,37 @@ def test_predicting_new_videos_ends_with_json_and_5_when_one_failed(
     assert summary[0] == "recording,status,frames,lick,error"
     assert [line.split(",")[1] for line in summary[1:]] == ["done", status]
     assert ("failed: 1" in result.err) == (code == 5)
+    lines = result.err.splitlines()
+    assert f"results: {tmp_path / 'out'}" in lines
+    assert f"one row per video: {tmp_path / 'out' / 'summary.csv'}" in lines
+
+
+@pytest.mark.parametrize("device", ["cpu", "all"])
+def test_files_of_labels_are_not_predicted(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str
+) -> None:
+    from pixelethogram import inference, parallel_prediction
+
+    asked: list[list[Path]] = []
+
+    def predict(_: Any, sources: list[Path], *__: Any, **___: Any) -> list[Any]:
+        asked.append(sources)
+        return []
+
+    sequence = SimpleNamespace(id="7", folder=tmp_path, behaviors=("lick",), results={})
+    models = SimpleNamespace(run=sequence, behaviors=("lick",))
+    monkeypatch.setattr(inference, "find_sequence_run", lambda _: sequence)
+    monkeypatch.setattr(inference, "load_models", lambda *_: models)
+    monkeypatch.setattr(inference, "predict_videos", predict)
+    monkeypatch.setattr(parallel_prediction, "predict_on_devices", predict)
+    pose, labels = tmp_path / "a.csv", tmp_path / "a.labels.csv"
+    both = run("predict", tmp_path, labels, pose, "--device", device, "--json-lines")
+    assert (both.code, both.out, asked) == (0, "", [[pose]])
+    assert "a.labels.csv holds labels and is no recording: skipped" in both.err
+    alone = run("predict", tmp_path, labels, "--device", device)
+    assert alone.code == 2
+    assert alone.err.startswith("error: a.labels.csv holds labels and is no recording")
+    assert len(asked) == 1
 
 
 def test_people_who_scored_the_same_videos_are_compared(

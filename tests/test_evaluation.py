@@ -177,7 +177,7 @@ def test_scores_can_be_written_as_json(world: tuple[Arrays, Arrays]) -> None:
     plain = json.loads(json.dumps(judge(absent, probabilities).to_dict(), allow_nan=False))
     assert set(plain) == {"val", "test"}
     assert plain["test"]["average_precision"][1] is None
-    assert set(plain["test"]["chance"]) == {"macro_f1", "f1"}
+    assert set(plain["test"]["chance"]) == {"macro_f1", "f1", "macro_f1_high", "f1_high"}
 
 
 def test_the_table_has_a_row_per_predictor(world: tuple[Arrays, Arrays]) -> None:

@@ -63,6 +63,18 @@ def test_raters_and_the_model_are_compared(
     json.dumps(found.to_dict())
 
 
+def test_where_no_video_that_judges_has_a_second_rater_the_note_names_these_videos(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    score_again(project_copy, "anna", 3)
+    (test,) = {each.video for each in project_copy.splits["test"]}
+    project_copy.video(test).rater_path("anna").unlink()
+    found = judge_raters(make_job(project_copy))
+    assert found.model == {} and len(found.pairs) == 1
+    assert f"part test: {test}) none was scored by a second rater" in found.note
+    assert "train" not in found.note
+
+
 def test_a_rater_called_labels_is_refused(project_copy: Project) -> None:
     score_again(project_copy, "labels", 3)
     with pytest.raises(InputError, match='no rater can be called "labels"'):
@@ -118,5 +130,5 @@ def test_without_a_model_people_are_still_compared(
     score_again(project, "anna", 3)
     found = judge_raters(make_job(project))
     assert (len(found.pairs), found.model) == (1, {})
-    assert "no model" in found.note
+    assert "no model" in found.note and "nothing is trained" in found.note
     assert len(found.tables()) == 2

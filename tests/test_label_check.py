@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixelethogram.alarms import MIN_BOUTS, find_alarms
+from pixelethogram.config import Config
 from pixelethogram.errors import UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.label_check import WHOLE_PROJECT, check_file, check_import, check_project
+from pixelethogram.pipeline import split_project
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.stages import Job
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 
 SILENT = SilentProgress()
@@ -37,9 +41,48 @@ def test_a_sound_project_has_no_findings_and_stays_as_it_is(
     project = make_toy_project(tmp_path / "project")
     before = {path: path.stat().st_mtime_ns for path in project.folder.rglob("*")}
     found = check_project(project, None, motion=True, progress=SILENT)
-    assert [name for name, each in found.items() if each] == []
+    assert [name for name, each in found.items() if each] == [WHOLE_PROJECT]
+    assert all("too few to" in each.what for each in found[WHOLE_PROJECT])  # two seconds each
     assert set(found) == {"toy 0", "toy 1", "toy 2", WHOLE_PROJECT}
     assert {path: path.stat().st_mtime_ns for path in project.folder.rglob("*")} == before
+
+
+def write_bouts(project: Project, number: int) -> None:
+    """Labels with so many bouts of two frames of each behavior in every video, of 60 frames."""
+    values = np.zeros((60, len(TOY_BEHAVIORS)), np.int8)
+    values[np.arange(60) % 3 > 0] = 1
+    values[3 * number :] = 0
+    for video in project.videos():
+        write_labels(video.labels_path, values)
+
+
+def test_too_few_bouts_are_found_before_training_as_after_it(
+    make_toy_project: Callable[[Path], Project], make_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    write_bouts(project, MIN_BOUTS["train"] - 1)
+    before = check_project(project, None, motion=False, progress=SILENT)[WHOLE_PROJECT]
+    assert {each.level for each in before} == {"warning"}
+    assert f'"{TOY_BEHAVIORS[0]}" has 9 bouts in train: too few to learn from' in [
+        each.what for each in before
+    ]
+    assert project.splits == {}
+    split_project(make_job(project))
+    alarms = [each for each in find_alarms(project, Config()).alarms if each.kind == "few bouts"]
+    assert [each.what for each in before] == [each.what for each in alarms]
+    write_bouts(project, MIN_BOUTS["train"])
+    assert not check_project(project, None, motion=False, progress=SILENT)[WHOLE_PROJECT]
+
+
+def test_a_behavior_that_cannot_be_in_every_part_is_named_before_training(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    write_bouts(project, 20)
+    for video in project.videos()[1:]:
+        write_labels(video.labels_path, np.zeros((60, len(TOY_BEHAVIORS)), np.int8))
+    found = check_project(project, None, motion=False, progress=SILENT)[WHOLE_PROJECT]
+    assert found[-1].level == "warning" and "occurs in 1 of 3" in found[-1].what
 
 
 def test_labels_that_were_edited_by_hand_and_those_of_other_raters_are_checked(
@@ -91,7 +134,7 @@ def test_an_import_is_tried_without_being_done(
     labels = project.video("toy 2").labels_path.read_bytes()
     (found,) = check_import(project, path, None, motion=True, progress=SILENT).values()
     said = [each.what for each in found]
-    assert "1 rows, but toy 2 has 60 frames" in said
+    assert "1 row, but toy 2 has 60 frames" in said
     assert '"lick" is no behavior of the project' in said
     assert project.video("toy 2").labels_path.read_bytes() == labels
 

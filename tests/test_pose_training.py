@@ -203,7 +203,7 @@ def test_pixels_and_other_animals_are_refused_before_training(
     project: Project, tmp_path: Path
 ) -> None:
     odd = take_in(project, "odd", make_pose(4, num_animals=1))
-    with pytest.raises(InputError, match="1 animals"):
+    with pytest.raises(InputError, match="1 animal "):
         train_one(build_job(project), "features")
     for file in sorted(odd.folder.iterdir()):
         file.unlink()

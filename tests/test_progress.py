@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from pixelethogram.progress import Progress, SilentProgress, format_seconds
+from pixelethogram.progress import Progress, SilentProgress, format_count, format_seconds
 from pixelethogram.terminal import BarProgress, LineProgress
 
 METHODS = ("start", "advance", "finish", "message")
@@ -27,6 +27,11 @@ def test_silence(capfd: pytest.CaptureFixture[str]) -> None:
 def test_every_kind_takes_what_the_protocol_says(kind: type, method: str) -> None:
     wanted = inspect.signature(getattr(Progress, method)).parameters
     assert inspect.signature(getattr(kind, method)).parameters == wanted
+
+
+def test_one_of_a_kind_has_no_s() -> None:
+    counted = [format_count(number, "labelled video") for number in (0, 1, 2)]
+    assert counted == ["0 labelled videos", "1 labelled video", "2 labelled videos"]
 
 
 @pytest.mark.parametrize(

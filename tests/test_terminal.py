@@ -182,6 +182,16 @@ def test_a_table_shows_names_numbers_and_gaps() -> None:
     assert cells == [["mouse [/b]", "12", "0.123", "–"], ["é", "3", "1.000", "train"]]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.98765, "0.988"), (1.0, "1.000"), (7.777, "7.78"), (43.2109, "43.2"), (1234.5678, "1235")],
+)
+def test_rates_have_no_more_digits_than_one_can_use(value: float, text: str) -> None:
+    console, shown = plain_console()
+    console.print(build_table("speed", ["video", "frames/s"], [["a", value]]))
+    assert f" {text} " in shown.getvalue()
+
+
 def test_a_long_name_is_folded_and_not_cut() -> None:
     console, text = plain_console()
     console.print(build_table("videos", ["video", "frames"], [["x" * 100, 1]]))

@@ -22,7 +22,7 @@ def test_two_tables_by_default_and_every_metric_when_asked(
     verdict = judge_project(make_job(project_copy), None)
     tables = verdict.tables(None, full=False)
     assert [title for title, _, _ in tables] == [
-        "scores on the test part, 1 videos",
+        "scores on the test part, 1 video",
         "sequence model by behavior",
     ]
     full = verdict.tables(None, full=True)
@@ -71,6 +71,21 @@ def test_slices_divide_the_videos_that_judge(
     title, columns, found = verdict.tables("sex", full=False)[-1]
     assert (title, columns[0]) == ("by sex", "sex")
     assert [row[:2] for row in found] == [["f", 1]]
+
+
+def test_slices_without_a_video_that_judges_are_named(
+    project_copy: Project, make_job: Callable[..., Job]
+) -> None:
+    (tested,) = {each.video for each in project_copy.splits["test"]}
+    others = [video.name for video in project_copy.videos() if video.name != tested]
+    rows = [f"{tested},f", f"{others[0]},m", f"{others[1]},"]
+    (project_copy.folder / "videos.csv").write_text("\n".join(["video,sex", *rows]), "utf-8")
+    verdict = judge_project(make_job(project_copy), "sex")
+    said = "not judged, as no scored frame of the test part has it: m, (unknown)"
+    assert said in verdict.notes()
+    assert verdict.to_dict([])["not_judged"] == ["m", "(unknown)"]
+    whole = judge_project(make_job(project_copy), None)
+    assert not any("not judged" in line for line in whole.notes())
 
 
 def test_thresholds_set_by_hand_are_used_and_said(

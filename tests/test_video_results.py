@@ -15,6 +15,7 @@ from pixelethogram.progress import SilentProgress
 from pixelethogram.video_results import (
     Tally,
     VideoResult,
+    describe_places,
     parse_shard,
     summary_rows,
     take_shard,
@@ -40,6 +41,22 @@ def test_the_summary_has_a_line_per_recording(tmp_path: Path) -> None:
         ["c.mp4", "failed", None, None, None, None],
     ]
     json.dumps([done.to_dict(), failed.to_dict()])
+
+
+def test_the_places_of_the_results_are_named_once_each(tmp_path: Path) -> None:
+    def results(folders: range) -> list[VideoResult]:
+        names = [tmp_path / str(folder) / name for folder in folders for name in ("a", "b")]
+        return [VideoResult(name, "done", ethogram_csv=name) for name in names]
+
+    failed = VideoResult(tmp_path / "c", "failed", error="broken")
+    assert describe_places([failed], None) == describe_places([failed], tmp_path) == []
+    two = describe_places([failed, *results(range(2))], None)
+    assert two == [f"results: {tmp_path / '0'}", f"results: {tmp_path / '1'}"]
+    assert describe_places(results(range(2)), tmp_path) == [f"results: {tmp_path}"]
+    assert describe_places(results(range(6)), None)[4:] == [
+        f"results: {tmp_path / '4'}",
+        "results: 1 folder more",
+    ]
 
 
 @given(number=st.integers(0, 50), of=st.integers(1, 12))

@@ -173,7 +173,9 @@ def _write_section(
         [
             f"## {title}",
             to_markdown(["F1", "videos", "frames", "alike", "macro", *behaviors], rows),
-            to_markdown(["kappa", "mean", *behaviors], kappa_rows(pairs, of_all)),
+            to_markdown(
+                ["kappa", "videos", "frames", "mean", *behaviors], kappa_rows(pairs, of_all)
+            ),
         ]
     )
 

@@ -25,7 +25,8 @@ def export(
 ) -> None:
     """Write predictions in the format of another program; nothing is written where it differs."""
     from pixelethogram.interop.mabe import export_submission
+    from pixelethogram.progress import format_count
     from pixelethogram.project import Project
 
     number = export_submission(Project(project), sample, out)
-    typer.echo(f"{out}: {number} sequences, checked against {sample}")
+    typer.echo(f"{out}: {format_count(number, 'sequence')}, checked against {sample}")

@@ -42,6 +42,7 @@ def draw(
     from pixelethogram.frames.drawn_pose import DrawnPose
     from pixelethogram.frames.heatmap_file import write_heatmaps
     from pixelethogram.frames.video_writer import write_video
+    from pixelethogram.progress import format_count
 
     job = open_job(project, preset, set_, device)
     frames, pose = job.config.frames, job.project.video(video).read_pose()
@@ -53,13 +54,14 @@ def draw(
     chosen = range(drawn.num_frames)[start:stop]
     if not chosen:
         raise UsageError(
-            f"there is no frame from {start} to {stop}", do=f"{video} has {drawn.num_frames} frames"
+            f"there is no frame from {start} to {stop}",
+            do=f"{video} has {format_count(drawn.num_frames, 'frame')}",
         )
     if heatmaps:
         write_heatmaps(drawn, chosen, output, limbs=heatmaps == "limbs")
     else:
         write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
-    typer.echo(f"{output}: {len(chosen)} frames, {frames.width} x {frames.height}")
+    typer.echo(f"{output}: {format_count(len(chosen), 'frame')}, {frames.width} x {frames.height}")
 
 
 def _check_output(output: Path | None, heatmaps: str | None) -> Path:

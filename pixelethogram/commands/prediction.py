@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelethogram.commands.options import ExactOption, FpsOption, JsonOption, SizeOption
-from pixelethogram.commands.session import exit_partly, open_job, print_json, read_facts
+from pixelethogram.commands.session import (
+    exit_partly,
+    open_job,
+    print_json,
+    read_facts,
+    show_places,
+)
 from pixelethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,28 +146,41 @@ def _predict_again(job: Job, thresholds: list[str], overwrite: bool, json: bool)
 
     run = predict_project(job, overwrite=overwrite, thresholds=thresholds)
     job.progress.message(f"predicted with run {run.id}")
+    show_places(job)
     videos = {video.name: str(video.ethogram_path) for video in job.project.videos()}
     print_json({"run": run.id, "ethograms": videos}, json)
 
 
 def _predict_new(batch: Batch, *, json: bool, json_lines: bool) -> None:
+    from pixelethogram.intake import leave_out_labels
     from pixelethogram.terminal import build_console, build_progress, build_table
-    from pixelethogram.video_results import summary_rows, write_summary
+    from pixelethogram.video_results import describe_places, summary_rows, write_summary
 
     def tell(result: VideoResult) -> None:
         if json_lines:
             typer.echo(result.to_line())
 
     console = build_console(json=json or json_lines)
+    progress = build_progress(console)
+    recordings = leave_out_labels(batch.sources, "give the recording itself")
+    for source in batch.sources:
+        if source not in recordings:
+            progress.message(f"{source.name} holds labels and is no recording: skipped")
+    batch = dataclasses.replace(batch, sources=recordings)
     predict_all = _predict_on_all if batch.device == "all" else _predict_here
-    run_id, behaviors, results = predict_all(batch, build_progress(console), tell)
+    run_id, behaviors, results = predict_all(batch, progress, tell)
+    places = describe_places(results, batch.out)
     if batch.out is not None and batch.summary:
         batch.out.mkdir(parents=True, exist_ok=True)
         part = "" if batch.shard == "1/1" else f".{batch.shard.replace('/', '-of-')}"
-        write_summary(results, behaviors, batch.out / f"summary{part}.csv")
+        table = batch.out / f"summary{part}.csv"
+        write_summary(results, behaviors, table)
+        places.append(f"one row per video: {table}")
     columns = ["video", "status", "frames", "frames/s", *behaviors]
     rows = summary_rows(results, behaviors)
     console.print(build_table("share of frames", columns, rows))
+    for line in places:
+        progress.message(line)
     print_json({"run": run_id, "videos": [result.to_dict() for result in results]}, json)
     exit_partly([result.source for result in results if result.status == "failed"])
 

@@ -191,6 +191,7 @@ def _import_calms21(
     project: Path, files: list[Path], task: int | None, part: Part | None, overwrite: bool
 ) -> None:
     from pixelethogram.interop.calms21 import import_calms21
+    from pixelethogram.progress import format_count
     from pixelethogram.terminal import build_console, build_progress
 
     found = import_calms21(
@@ -202,7 +203,8 @@ def _import_calms21(
         progress=build_progress(build_console()),
     )
     typer.echo(
-        f"{project}: {len(found.labelled)} sequences with labels, {len(found.held_out)} held out; "
+        f"{project}: {format_count(len(found.labelled), 'sequence')} with labels, "
+        f"{len(found.held_out)} held out; "
         f"behaviors: {', '.join(found.project.behaviors)}"
     )
 

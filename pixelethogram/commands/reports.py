@@ -18,7 +18,9 @@ def stats(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Files to write; else FOLDER/statistics.*")
     ] = None,
-    labels: Annotated[bool, typer.Option(help="Count the labels instead of the model.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Count your labels instead of the model's predictions.")
+    ] = False,
     bin_seconds: Annotated[
         float | None, typer.Option(help="Count in time bins of this length too.", min=0.1)
     ] = None,
@@ -31,6 +33,7 @@ def stats(
     """Count what the animals did: time, bouts, latency, pauses, transitions; CSV and xlsx."""
     from pixelethogram.behavior_statistics import (
         choose_groups,
+        describe_source,
         overview_rows,
         read_ethograms,
         share_unscored,
@@ -46,6 +49,7 @@ def stats(
     console = build_console(json=json)
     columns = ["group", "behavior", "videos", "share", "bouts/min", "mean bout s", "latency s"]
     console.print(build_table(f"{source.kind}, mean over videos", columns, overview_rows(rows)))
+    console.print(describe_source(source), soft_wrap=True, highlight=False, markup=False)
     unscored = share_unscored(source.ethograms)
     if unscored:
         console.print(f"{unscored:.1%} of all frames are not scored and not counted")
@@ -59,8 +63,8 @@ def stats(
         )
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True, highlight=False, markup=False)
-    written = {"files": [str(file) for file in files], "unscored": unscored}
-    print_json({**written, "outdated": list(source.outdated)}, json)
+    written = {"counted": source.kind, "files": [str(file) for file in files]}
+    print_json({**written, "unscored": unscored, "outdated": list(source.outdated)}, json)
 
 
 def learning_curve(

@@ -59,7 +59,19 @@ def evaluate(
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    """Show the scores of the newest sequence run, of the features alone, and of chance."""
+    """Show the scores of the newest sequence run, of the features alone, and of chance.
+
+    Columns of the table by behavior:
+    present: frames with the behavior
+    95 %: interval of F1, bootstrap over three or more videos
+    chance: F1 of labels that are shifted in a circle
+    prec.: precision
+    AP: average precision
+    ECE: calibration error; with ethogram.calibration also before it
+    bout F1: of bouts that overlap by a quarter
+    onset: median error in frames
+    time r: correlation of the share of time, over videos
+    """
     if (submission is None) != (truth is None) or (submission and protocol is None):
         raise UsageError(
             "--submission and --truth go together, and with --protocol",

@@ -39,6 +39,12 @@ def open_job(
     return Job(opened, config, choose_device(device), progress, resume)
 
 
+def show_places(job: Job) -> None:
+    """Where the ethograms of the project's videos lie."""
+    place = job.project.folder / "videos" / "NAME" / "ethogram.csv"
+    job.progress.message(f"ethogram of each video: {place}, beside it bouts.csv and ethogram.png")
+
+
 def read_facts(fps: float | None, size: str | None) -> Facts:
     from pixelethogram.pose.readers.assembly import Facts, read_size
 

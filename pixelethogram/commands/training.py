@@ -16,7 +16,7 @@ from pixelethogram.commands.options import (
     SetOption,
 )
 from pixelethogram.commands.scores import show_scores
-from pixelethogram.commands.session import open_job, print_json
+from pixelethogram.commands.session import open_job, print_json, show_places
 
 
 class StageOrAll(str, Enum):
@@ -45,6 +45,7 @@ def train(
 ) -> None:
     """Train a stage on labelled videos; `sequence` and `all` end with every video's ethogram."""
     from pixelethogram import pipeline
+    from pixelethogram.overview import build_overview
 
     job = open_job(project, preset, set_, device, resume=resume, json=json, training=True)
     if dry_run:
@@ -61,6 +62,8 @@ def train(
     job.progress.message(f"run {run.id} is finished: {run.folder}")
     if run.stage == "sequence":
         show_scores(job, json)
+        show_places(job)
+        job.progress.message(f"next: {build_overview(job.project).next_command}")
     else:
         _show_start_weights(run.results["start_weights"], json)
         print_json({"run": run.id, "folder": str(run.folder), "results": run.results}, json)
@@ -74,11 +77,11 @@ def extract(
 ) -> None:
     """Write the features of every video with the newest features run."""
     from pixelethogram.extraction import extract_project
+    from pixelethogram.progress import format_count
 
     job = open_job(project, None, None, device)
-    job.progress.message(
-        f"extracted {extract_project(job, overwrite=overwrite, exact=exact)} videos"
-    )
+    number = extract_project(job, overwrite=overwrite, exact=exact)
+    job.progress.message(f"extracted {format_count(number, 'video')}")
 
 
 def _show_start_weights(about: dict[str, Any], json: bool) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
+from pixelethogram.progress import format_count
 
 FRAME_COLUMN = "frame"
 LABEL_CELLS = {"0": 0, "1": 1, "-1": -1}
@@ -132,7 +133,8 @@ def _read_table(
     _check_rows(rows, len(names), path, first_line)
     if num_frames is not None and len(rows) != num_frames:
         raise InputError(
-            f"{len(rows)} rows, but the video has {num_frames} frames",
+            f"{format_count(len(rows), 'row')}, but the video has "
+            f"{format_count(num_frames, 'frame')}",
             where=path,
             why="the labels belong to another video, or were exported at another frame rate",
             do="give one row per frame of this video; -1 where nobody scored",
@@ -239,7 +241,8 @@ def check_exclusive(ethogram: Ethogram, path: Path) -> None:
     both = (ethogram.values == 1).sum(axis=1) > 1
     if both.any():
         raise InputError(
-            f"two behaviors at once on {int(both.sum())} frames, first on frame {both.argmax()}",
+            f"two behaviors at once on {format_count(int(both.sum()), 'frame')}, first on frame "
+            f"{both.argmax()}",
             where=path,
             why="the project is exclusive: at most one behavior per frame",
             do="mend the labels, or set exclusive: false in project.yaml",

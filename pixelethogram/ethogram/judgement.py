@@ -54,7 +54,7 @@ class Judgement:
         scores: Frame by frame.
         f1_interval: (2, K) ends of the 95 % interval over videos; NaN with fewer than three.
         macro_f1_interval: (2,) the same of the mean.
-        chance: Macro F1, and F1 per behavior, of circularly shifted labels.
+        chance: From `chance_scores`: macro F1, and F1 per behavior, of circularly shifted labels.
         calibration_error: (K,) expected calibration error, after calibration if there was one.
         segmental_f1: (3, K) F1 of bouts that overlap by 10, 25 and 50 %.
         edit: (K,) mean over videos, 0 to 100, of bouts and pauses; NaN without bouts.
@@ -86,6 +86,29 @@ class Judgement:
         """Every number but the confusion, one row each; metrics that do not exist are NaN."""
         return [*self._rows_of_frames(), *self._rows_of_bouts()]
 
+    def find_chance(self) -> dict[str, str]:
+        """What is no better than chance, with a sentence; behaviors by name, their mean as "all".
+
+        That is a score that more than one in twenty of the shifted labels reach. Behaviors that do
+        not occur are not in it: nothing is known of them.
+        """
+        scores, high = self.scores, np.asarray(self.chance["f1_high"], dtype=np.float64)
+        found = [
+            (name, name, value, limit)
+            for name, value, limit, frames in zip(
+                scores.behaviors, scores.f1.tolist(), high.tolist(), scores.support, strict=True
+            )
+            if frames
+        ]
+        macro_high = float(np.asarray(self.chance["macro_f1_high"]).item())
+        found.append((ALL, "mean of all behaviors", scores.macro_f1, macro_high))
+        return {
+            key: f"{words}: no better than chance (F1 {value:.2f}; 95 % of shifted labels reach "
+            f"at most {limit:.2f})"
+            for key, words, value, limit in found
+            if value <= limit
+        }
+
     def _rows_of_frames(self) -> Iterator[Row]:
         scores, names = self.scores, self.scores.behaviors
         yield Row("videos", ALL, self.num_videos)
@@ -95,6 +118,8 @@ class Judgement:
             yield Row("f1", name, value, low, high)
         yield Row("f1_chance", ALL, float(np.mean(self.chance["f1"])))
         yield from _each("f1_chance", names, self.chance["f1"])
+        yield Row("f1_chance_high", ALL, float(np.asarray(self.chance["macro_f1_high"]).item()))
+        yield from _each("f1_chance_high", names, self.chance["f1_high"])
         yield from _each("support", names, scores.support)
         for metric in OF_SCORES:
             values = np.asarray(getattr(scores, metric), dtype=np.float64)
@@ -127,7 +152,11 @@ class Judgement:
             found[row.behavior] = _plain(row.value)
             if not math.isnan(row.low):
                 found[f"{row.behavior}: low"], found[f"{row.behavior}: high"] = row.low, row.high
-        return {"metrics": numbers, "confusion": self.confusion.tolist()}
+        return {
+            "metrics": numbers,
+            "confusion": self.confusion.tolist(),
+            "no_better_than_chance": list(self.find_chance()),
+        }
 
 
 def judge(

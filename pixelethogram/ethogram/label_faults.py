@@ -20,6 +20,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.ethogram.alignment import NUM_PARTS, Shift, find_shift
 from pixelethogram.ethogram.bouts import bout_lengths
 from pixelethogram.ethogram.ethogram import FRAME_COLUMN, LABEL_CELLS
+from pixelethogram.progress import format_count
 
 Level = Literal["error", "warning", "note"]
 
@@ -140,17 +141,19 @@ def check_length(
     extra = num_rows - recording.num_frames
     if extra == 0:
         return []
-    what = f"{num_rows} rows, but {recording.name} has {recording.num_frames} frames"
+    what = f"{format_count(num_rows, 'row')}, but {recording.name} has "
+    what += format_count(recording.num_frames, "frame")
     twins = [each.name for each in others if each.num_frames == num_rows]
     rate = _find_rate(num_rows, recording)
     if twins:
         do = f"it fits {', '.join(twins[:MAX_SHOWN])}: were files swapped?"
     elif abs(extra) <= NEARLY:
         do = (
-            f"the last {extra} rows have no frame: look whether the last bouts lie right, then cut"
+            f"no frame for the last {format_count(extra, 'row')}: look whether the last bouts lie "
+            "right, then cut"
             if extra > 0
-            else f"the last {-extra} frames have no row: look whether the last bouts lie right, "
-            "then add rows of -1"
+            else f"no row for the last {format_count(-extra, 'frame')}: look whether the last "
+            "bouts lie right, then add rows of -1"
         )
     elif rate:
         do = f"so many rows fit {rate:g} frames per second, the video has {recording.fps:.4g}: "
@@ -207,7 +210,11 @@ def check_columns(tables: Mapping[str, LabelTable]) -> list[Finding]:
         short = int((bout_lengths(column) == 1).sum())
         if short:
             findings.append(
-                Finding("note", f'"{name}" has {short} bouts of one frame', "are they meant?")
+                Finding(
+                    "note",
+                    f'"{name}" has {format_count(short, "bout")} of one frame',
+                    "are they meant?",
+                )
             )
     return findings
 
@@ -234,9 +241,9 @@ def _describe_shift(shift: Shift, fps: float) -> Finding:
     number = abs(shift.frames)
     now, better = ("late", "earlier") if shift.frames < 0 else ("early", "later")
     what = (
-        f"all labels seem to be {number} frames ({number / fps:.2f} s) {now}: that much {better} "
-        f"they would explain {shift.fit:.0%} of the motion in the video; now it is "
-        f"{shift.fit_now:.0%}, by chance up to {shift.fit_far:.0%} "
+        f"all labels seem to be {format_count(number, 'frame')} ({number / fps:.2f} s) {now}: "
+        f"that much {better} they would explain {shift.fit:.0%} of the motion in the video; now it "
+        f"is {shift.fit_now:.0%}, by chance up to {shift.fit_far:.0%} "
         f"({shift.parts_agree} of {NUM_PARTS} quarters of the video agree)"
     )
     return Finding("warning", what, "look at some bouts in the video before moving the labels")
@@ -299,7 +306,7 @@ def _check_overlaps(table: LabelTable, exclusive: bool) -> list[Finding]:
     names = [
         name for name, cell in zip(table.behaviors, table.values[first], strict=True) if cell == 1
     ]
-    what = f"several behaviors at once on {int(several.sum())} frames"
+    what = f"several behaviors at once on {format_count(int(several.sum()), 'frame')}"
     what += f", first on frame {first}: {' and '.join(names)}"
     return [Finding("error", what, "choose one, or set exclusive: false in project.yaml")]
 

@@ -59,6 +59,21 @@ class PairAgreement:
         }
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class OverallAgreement:
+    """How well all raters agree: Fleiss' kappa.
+
+    Args:
+        num_videos: Videos that every one of them scored; fewer than of most pairs.
+        num_frames: Frames of which every one of them scored one and the same behavior.
+        kappa: (K,) NaN where it does not exist.
+    """
+
+    num_videos: int
+    num_frames: int
+    kappa: np.ndarray
+
+
 def compare_pairs(raters: Mapping[str, Videos], behaviors: Sequence[str]) -> list[PairAgreement]:
     """Every pair of raters that scored a frame in common.
 
@@ -85,15 +100,14 @@ def compare_pairs(raters: Mapping[str, Videos], behaviors: Sequence[str]) -> lis
     return found
 
 
-def kappa_of_all(raters: Mapping[str, Videos], num_behaviors: int) -> np.ndarray:
-    """Fleiss' kappa per behavior (K,), on the entries that every rater scored."""
-    videos = set.intersection(*(set(each) for each in raters.values())) if raters else set()
-    if not videos:
-        return np.full(num_behaviors, np.nan)
-    names = sorted(videos)
-    return fleiss_kappa(
-        [np.concatenate([each[name] for name in names]) for each in raters.values()]
-    )
+def kappa_of_all(raters: Mapping[str, Videos], num_behaviors: int) -> OverallAgreement:
+    """Fleiss' kappa, on the entries that every rater scored."""
+    names = sorted(set.intersection(*(set(each) for each in raters.values()))) if raters else []
+    if not names:
+        return OverallAgreement(0, 0, np.full(num_behaviors, np.nan))
+    joined = [np.concatenate([each[name] for name in names]) for each in raters.values()]
+    by_all = np.all([each >= 0 for each in joined], axis=0)
+    return OverallAgreement(len(names), int(by_all.any(axis=1).sum()), fleiss_kappa(joined))
 
 
 def judge_by_raters(
@@ -146,10 +160,15 @@ def pair_rows(pairs: Sequence[PairAgreement], behaviors: Sequence[str]) -> list[
     return rows
 
 
-def kappa_rows(pairs: Sequence[PairAgreement], of_all: np.ndarray) -> list[list[Any]]:
-    """Rows (pair, mean over behaviors, kappa of each behavior), last Fleiss' of all raters."""
-    rows = [[" / ".join(pair.raters), *_with_mean(pair.kappa)] for pair in pairs]
-    return [*rows, ["all raters (Fleiss)", *_with_mean(of_all)]]
+def kappa_rows(pairs: Sequence[PairAgreement], of_all: OverallAgreement) -> list[list[Any]]:
+    """Rows (pair, videos, frames, mean kappa, kappa of each behavior), last Fleiss' of all."""
+    named: list[tuple[str, PairAgreement | OverallAgreement]] = [
+        (" / ".join(pair.raters), pair) for pair in pairs
+    ]
+    named.append(("all raters (Fleiss)", of_all))
+    return [
+        [name, each.num_videos, each.num_frames, *_with_mean(each.kappa)] for name, each in named
+    ]
 
 
 def _with_mean(values: np.ndarray) -> list[float | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+CHANCE_QUANTILE = 0.95
 SMALLEST = float(np.finfo(np.float64).eps)  # probability of what was held impossible
 
 
@@ -149,7 +150,8 @@ def chance_scores(
         seed: Of the random offsets.
 
     Returns:
-        `macro_f1`, and `f1` with one value per behavior, averaged over the repetitions.
+        `macro_f1`, and `f1` with one value per behavior, averaged over the repetitions;
+        `macro_f1_high` and `f1_high`, which 95 % of the repetitions do not exceed.
     """
     num_behaviors = labels[0].shape[1]
     columns = [
@@ -159,15 +161,19 @@ def chance_scores(
     positives = np.sum([[truth.sum() for truth, _ in video] for video in columns], axis=0)
     predictions = np.sum([[guess.sum() for _, guess in video] for video in columns], axis=0)
     generator = np.random.default_rng(seed)
-    f1 = np.zeros(num_behaviors)
-    for _ in range(repetitions):
+    f1 = np.zeros((repetitions, num_behaviors))
+    for number in range(repetitions):
         hits = np.zeros(num_behaviors)
         for video in columns:
             turn = generator.random()
             hits += [_shifted_hits(truth, guess, turn) for truth, guess in video]
-        f1 += _precision_recall_f1(hits, predictions, positives)[2]
-    f1 /= repetitions
-    return {"macro_f1": _mean(f1), "f1": f1.tolist()}
+        f1[number] = _precision_recall_f1(hits, predictions, positives)[2]
+    return {
+        "macro_f1": float(f1.mean()),
+        "f1": f1.mean(axis=0).tolist(),
+        "macro_f1_high": float(np.quantile(f1.mean(axis=1), CHANCE_QUANTILE)),
+        "f1_high": np.quantile(f1, CHANCE_QUANTILE, axis=0).tolist(),
+    }
 
 
 def _scored_column(labels: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

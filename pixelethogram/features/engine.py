@@ -24,7 +24,7 @@ from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.frames.augment import to_float
 from pixelethogram.pose.flow import PoseFlow, PoseLayout
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_count
 from pixelethogram.training.layout import to_channels_last
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -159,7 +159,9 @@ class Engine:
                 if self.chunk == 1 or not is_shortage(error):
                     raise
                 self.chunk //= 2
-                self._progress.message(f"note: memory is short; {self.chunk} frames at a time now")
+                self._progress.message(
+                    f"note: memory is short; {format_count(self.chunk, 'frame')} at a time now"
+                )
                 _free(self._device)
                 continue
             start = stop

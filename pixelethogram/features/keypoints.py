@@ -23,7 +23,7 @@ from pixelethogram.features.extracted import NOTHING, Extracted, Format
 from pixelethogram.features.models.keypoints import Keypoints, KeypointsConfig
 from pixelethogram.pose.features.columns import Columns
 from pixelethogram.pose.pose import Pose
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_count
 from pixelethogram.runs import Run, finish_run
 from pixelethogram.start_weights.report import StartReport
 from pixelethogram.store import ArrayWriter
@@ -218,7 +218,8 @@ def put_in_order(columns: Columns, names: Sequence[str], pose: Pose) -> np.ndarr
     place = {name: index for index, name in enumerate(columns.names)}
     if place.keys() != set(names):
         raise InputError(
-            f"the pose gives {len(columns.names)} columns, the model learned from {len(names)}; "
+            f"the pose gives {format_count(len(columns.names), 'column')}, "
+            f"the model learned from {len(names)}; "
             f"{compare_names(columns.names, names)}",
             why=f"it has the animals {', '.join(pose.individuals)} and the keypoints "
             f"{', '.join(pose.skeleton.keypoints)}; the model learned from others, or only one of "

@@ -18,7 +18,7 @@ from pixelethogram.errors import InputError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram
 from pixelethogram.label_files import keep_labels
 from pixelethogram.pose.readers.calms21 import OTHER, Sequence21, read_sequences
-from pixelethogram.progress import Progress
+from pixelethogram.progress import Progress, format_count
 from pixelethogram.project import Project, Video, create_project, note
 from pixelethogram.recordings import add_pose
 from pixelethogram.splits import Segment
@@ -65,7 +65,7 @@ def import_calms21(
         for same in _group(sequences, path):
             video = _add(project, same, path, overwrite)
             (held_out if video.held_out else labelled).append(video.name)
-        progress.message(f"{path.name}: {len(sequences)} sequences")
+        progress.message(f"{path.name}: {format_count(len(sequences), 'sequence')}")
     if part and labelled:
         _fix_part(project, labelled, part)
     return Imported(project, labelled, held_out)

@@ -17,6 +17,7 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.interop.calms21 import sequences_of, to_labels, vocabularies_of
 from pixelethogram.pose.readers.calms21 import OTHER, Sequence21
+from pixelethogram.progress import format_count
 from pixelethogram.project import Project
 from pixelethogram.project_evaluation import read_probabilities
 from pixelethogram.protocols import ProtocolScores, score_calms21
@@ -58,7 +59,8 @@ def predict_answers(
     videos = sequences_of(project)
     if missing := sorted({key for _, key in wanted if key not in videos}):
         raise InputError(
-            f"{len(missing)} sequences of the sample are not in the project: {_list(missing)}",
+            f"the project lacks {format_count(len(missing), 'sequence')} of the sample: "
+            f"{_list(missing)}",
             where=where,
             do=f'import the test file: pixelethogram import "{project.folder}" test.npy '
             "--from calms21",
@@ -122,7 +124,9 @@ def check_submission(
     for key in sorted(set(wanted) & set(answers)):
         found, expected = answers[key], wanted[key]
         if len(found) != len(expected):
-            wrong.append(f"{_name(key)} has {len(found)} frames instead of {len(expected)}")
+            wrong.append(
+                f"{_name(key)} has {format_count(len(found), 'frame')} instead of {len(expected)}"
+            )
         largest = len(vocabularies[key[0]]) - 1
         if len(found) and (found.min() < 0 or found.max() > largest):
             wrong.append(

@@ -27,6 +27,7 @@ from pixelethogram.pose.batch_drawing import FAR, corner_of, cover_body
 from pixelethogram.pose.coverage import cover_capsule, cover_disc
 from pixelethogram.pose.drawing import LIMB_SHARE, MIN_RADIUS, POINT_SHARE
 from pixelethogram.pose.skeleton import Skeleton
+from pixelethogram.progress import format_count
 
 MAX_JUMP = 1.0  # body lengths per frame; a tracker that jumps farther has swapped points or animals
 TINY = 1e-6
@@ -273,4 +274,4 @@ def _share_along(
 
 def _describe(layout: PoseLayout) -> str:
     points = ", ".join(layout.skeleton.keypoints)
-    return f"{layout.num_animals} animals with the keypoints {points}"
+    return f"{format_count(layout.num_animals, 'animal')} with the keypoints {points}"

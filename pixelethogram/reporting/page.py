@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from pixelethogram import __version__
-from pixelethogram.alarms import AlarmReport, find_alarms
+from pixelethogram.alarms import AlarmReport, doubt_chance, find_alarms
 from pixelethogram.atomic import write_bytes
 from pixelethogram.errors import InputError
 from pixelethogram.ethogram.bout_statistics import measure_bouts
@@ -151,7 +151,7 @@ def _head(findings: Findings) -> dict[str, Any]:
         "ceiling": None if findings.ceiling is None else float(findings.ceiling.people[-1]),
         "ceiling_frames": findings.ceiling.num_frames if findings.ceiling else 0,
         "num_frames": int(sum((each >= 0).any(axis=1).sum() for each in findings.labels.values())),
-        "alarms": findings.alarms.alarms,
+        "alarms": [*doubt_chance(judged), *findings.alarms.alarms],
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from pixelethogram.progress import format_count
+
 NAMES_SHOWN = 3
 LISTS = ("matched", "new", "ignored")
 
@@ -66,7 +68,9 @@ class StartReport:
         """The short form for the terminal; nothing where nothing was asked for."""
         if not self.kind:
             return []
-        counts = f"{len(self.matched)} tensors matched, {len(self.adapted)} adapted, "
+        counts = (
+            f"{format_count(len(self.matched), 'tensor')} matched, {len(self.adapted)} adapted, "
+        )
         counts += f"{len(self.new)} new, {len(self.ignored)} ignored"
         lines = [f"start weights: {self.source} ({self.kind}, {self.network}): {counts}"]
         if self.adapted:

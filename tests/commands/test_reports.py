@@ -25,6 +25,18 @@ def test_stats_writes_three_files_by_group(project_copy: Project, tmp_path: Path
     assert "high" in Path(files[1]).read_text("utf-8")
 
 
+def test_stats_says_whether_labels_or_predictions_were_counted(
+    project_copy: Project, tmp_path: Path
+) -> None:
+    words = ["stats", str(project_copy.folder), "-o", str(tmp_path / "st")]
+    model = CliRunner().invoke(app, words)
+    said = "counted: the model's predictions of 3 videos, not labels; --labels counts your labels"
+    assert said in model.output.replace("\n", " ")
+    people = CliRunner().invoke(app, [*words, "--labels", "--json"])
+    assert "counted: your labels of 3 videos" in people.output
+    assert json.loads(people.stdout.splitlines()[-1])["counted"] == "labels"
+
+
 def test_report_says_where_it_is(project_copy: Project) -> None:
     result = CliRunner().invoke(app, ["report", str(project_copy.folder)])
     assert result.exit_code == 0, result.output

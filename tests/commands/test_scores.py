@@ -12,9 +12,17 @@ from typer.testing import CliRunner
 
 from pixelethogram.cli import app
 from pixelethogram.errors import UsageError
+from pixelethogram.evaluation_tables import HELP, OVERVIEW
 from pixelethogram.project import Project
 from pixelethogram.repeated_splits import UNSEEN, WHY
 from pixelethogram.runs import latest_run
+
+
+def test_the_help_explains_every_column_so_that_the_legend_is_short() -> None:
+    text = " ".join(CliRunner().invoke(app, ["evaluate", "--help"]).output.split())
+    columns = [name for name in OVERVIEW if name not in ("F1", "recall", "ECE before")]
+    assert [name for name in columns if f"{name}: " not in text] == []
+    assert "evaluate --help" in HELP and len(HELP) < 100
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report"])

@@ -70,7 +70,7 @@ def test_files_of_spreadsheet_programs_are_read(tmp_path: Path) -> None:
         ("frame;a;b\n0;1;0\n", ("with commas",)),
         ("", ("header is",)),
         ("frame,a,b\n", ("no row",)),
-        ("frame,a,b\n0,1,0\n", ("1 rows, but the video has 2 frames", "another video")),
+        ("frame,a,b\n0,1,0\n", ("1 row, but the video has 2 frames", "another video")),
         ("frame,a,b\n0,1,0\n1,0,0\n2,0,0\n", ("3 rows",)),
         ("frame,a,b\n0,1,0\n1,0,2\n", ('the cell is "2"', 'line 3, column "b"', "1, 0, or -1")),
         ("frame,b,a\n0,1,0\n1,,0\n", ('the cell is ""', 'line 3, column "b"')),

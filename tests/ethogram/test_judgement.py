@@ -80,6 +80,25 @@ def test_numbers_are_those_of_the_functions_and_inside_of_their_intervals() -> N
     assert rows["f1", ALL].value == pytest.approx(expected.macro_f1)
 
 
+def test_what_is_no_better_than_chance_is_said_by_name() -> None:
+    """`lick` is known, `groom` is drawn by lot, nobody ever sees `rear`."""
+    assert judge_copy().find_chance() == {}
+    labels = [np.insert(draw(seed), 2, 0, axis=1) for seed in range(4)]
+    present = [video == 1 for video in labels]
+    for seed, video in enumerate(present):
+        video[:, 1] = np.random.default_rng(seed).random(len(video)) < 0.05
+    found = judge(labels, present, present, [30.0] * 4, (*NAMES, "rear"), exclusive=False)
+    said = found.find_chance()
+    assert list(said) == ["groom"] == found.to_dict()["no_better_than_chance"]
+    high = numbers(found)["f1_chance_high", "groom"]
+    assert numbers(found)["f1", "groom"] <= high
+    assert said["groom"].startswith("groom: no better than chance (F1 0.")
+    assert said["groom"].endswith(f"95 % of shifted labels reach at most {high:.2f})")
+    blind = [np.zeros_like(video) for video in present]
+    nothing = judge(labels, blind, blind, [30.0] * 4, (*NAMES, "rear"), exclusive=False)
+    assert list(nothing.find_chance()) == ["lick", "groom", ALL]
+
+
 def test_where_behaviors_exclude_each_other_their_order_is_judged() -> None:
     judgement = judge_copy(exclusive=True)
     assert numbers(judgement)["edit_of_order", ALL] == 100

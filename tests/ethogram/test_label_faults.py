@@ -84,8 +84,8 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (1001, "the last 1 rows have no frame"),
-        (998, "the last 2 frames have no row"),
+        (1001, "no frame for the last 1 row:"),
+        (998, "no row for the last 2 frames:"),
         (833, "25 frames per second"),
         (1200, "it fits other: were files swapped?"),
         (400, "one row per frame of this video"),
@@ -133,7 +133,7 @@ def test_frames_not_scored_and_bouts_of_one_frame_are_counted() -> None:
 def test_overlaps_matter_in_exclusive_projects_only() -> None:
     found = table(lick=[0, 1, 1, 0], groom=[0, 0, 1, 1])
     said = texts(check_table(found, VIDEO, None, exclusive=True))
-    assert "several behaviors at once on 1 frames, first on frame 2: lick and groom" in said
+    assert "several behaviors at once on 1 frame, first on frame 2: lick and groom" in said
     assert check_table(found, VIDEO, None) == []
 
 

@@ -29,7 +29,7 @@ def test_identical_raters_agree_fully() -> None:
     for pair in pairs:
         assert (pair.scores.macro_f1, pair.alike, pair.kappa.tolist()) == (1, 1, [1, 1])
         assert (pair.num_videos, pair.num_frames) == (2, 400)
-    assert kappa_of_all({"anna": videos, "ben": videos}, 2).tolist() == [1, 1]
+    assert kappa_of_all({"anna": videos, "ben": videos}, 2).kappa.tolist() == [1, 1]
 
 
 def test_only_what_both_scored_counts() -> None:
@@ -40,7 +40,22 @@ def test_only_what_both_scored_counts() -> None:
     (pair,) = compare_pairs({"anna": {"a": anna, "c": draw(2)}, "ben": {"a": ben}}, BEHAVIORS)
     assert (pair.num_videos, pair.num_frames, pair.scores.macro_f1) == (1, 50, 1)
     assert compare_pairs({"anna": {"a": anna}, "ben": {"b": ben}}, BEHAVIORS) == []
-    assert np.isnan(kappa_of_all({"anna": {"a": anna}, "ben": {"b": ben}}, 2)).all()
+    apart = kappa_of_all({"anna": {"a": anna}, "ben": {"b": ben}}, 2)
+    assert (apart.num_videos, apart.num_frames, np.isnan(apart.kappa).all()) == (0, 0, True)
+
+
+def test_every_row_of_kappas_says_how_many_frames_it_is_of() -> None:
+    cleo = draw(2)
+    cleo[:120] = -1
+    raters = {"anna": {"a": draw(0), "b": draw(3)}, "ben": {"a": draw(1), "b": draw(4)}}
+    raters["cleo"] = {"a": cleo}
+    rows = kappa_rows(compare_pairs(raters, BEHAVIORS), kappa_of_all(raters, 2))
+    assert [row[:3] for row in rows] == [
+        ["anna / ben", 2, 400],
+        ["anna / cleo", 1, 80],
+        ["ben / cleo", 1, 80],
+        ["all raters (Fleiss)", 1, 80],
+    ]
 
 
 def test_f1_does_not_depend_on_who_is_the_truth() -> None:
@@ -77,7 +92,8 @@ def test_rows_end_with_the_mean_and_with_all_raters() -> None:
     assert [row[0] for row in rows] == ["anna / ben", "anna / cleo", "ben / cleo", "mean"]
     assert rows[-1][4] == pytest.approx(np.mean([row[4] for row in rows[:3]]))
     of_all = kappa_of_all(raters, 2)
-    assert kappa_rows(pairs, of_all)[-1] == ["all raters (Fleiss)", of_all.mean(), *of_all]
+    last = ["all raters (Fleiss)", 1, 200, of_all.kappa.mean(), *of_all.kappa]
+    assert kappa_rows(pairs, of_all)[-1] == last
     assert json.loads(json.dumps([pair.to_dict() for pair in pairs]))[0]["raters"] == [
         "anna",
         "ben",

@@ -157,6 +157,21 @@ def test_chance_averages_over_all_shifts_but_zero() -> None:
     assert chance["macro_f1"] < 0.9
 
 
+def test_the_upper_end_of_chance_is_that_of_all_shifts() -> None:
+    labels = (np.random.default_rng(1).random((101, 2)) < (0.4, 0.1)).astype(np.int8)
+    present = np.random.default_rng(2).random((101, 2)) < 0.3
+    exact = np.array(
+        [
+            [metrics.f1_score(np.roll(labels[:, k], n), present[:, k]) for k in (0, 1)]
+            for n in range(1, 101)
+        ]
+    )
+    chance = chance_scores([labels], [present], repetitions=3000, seed=0)
+    np.testing.assert_allclose(chance["f1_high"], np.quantile(exact, 0.95, axis=0), atol=0.02)
+    macro = np.quantile(exact.mean(axis=1), 0.95)
+    assert chance["macro_f1_high"] == pytest.approx(macro, abs=0.02)
+
+
 def test_a_shift_keeps_the_number_of_positive_frames() -> None:
     # two frames, one positive: the only shift puts it on the other frame
     labels = np.array([[1], [0]], dtype=np.int8)

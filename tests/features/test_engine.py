@@ -146,7 +146,7 @@ def test_short_memory_halves_the_chunk_and_nothing_is_lost(monkeypatch: pytest.M
     assert engine.chunk == 1
     assert [line.split("; ")[1] for line in progress.lines] == [
         "3 frames at a time now",
-        "1 frames at a time now",
+        "1 frame at a time now",
     ]
 
 

@@ -76,7 +76,7 @@ class TestCheck:
             (answers(a=[0, 1], b=[3, 3]), "a has 2 frames instead of 3"),
             (answers(a=[0, 1, 4], b=[3, 3]), "a has numbers from 0 to 4 instead of 0 to 3"),
             (answers(a=[0, 1, -1], b=[3, 3]), "a has numbers from -1 to 1"),
-            (answers(a=[0], b=[9, 9]), "a has 1 frames instead of 3; b has numbers from 9"),
+            (answers(a=[0], b=[9, 9]), "a has 1 frame instead of 3; b has numbers from 9"),
         ],
     )
     def test_it_says_what_differs(self, found: Answers, message: str) -> None:
@@ -204,7 +204,7 @@ def test_the_four_commands_of_the_readme_lead_from_the_files_to_a_score(
     (tmp_path / "submission.npy").unlink()
     _spoil_sample(tmp_path)
     message = type_in(export, code=3)
-    assert "not in the project" in message and not (tmp_path / "submission.npy").exists()
+    assert "the project lacks 1 sequence" in message and not (tmp_path / "submission.npy").exists()
 
 
 def assert_edited_thresholds_are_obeyed(

@@ -16,6 +16,8 @@ from pixelethogram.errors import InputError
 from pixelethogram.project import Project
 from pixelethogram.reporting.page import write_report
 from pixelethogram.reporting.rasters import to_png
+from pixelethogram.runs import latest_run
+from pixelethogram.threshold_table import table_path
 
 NUM_VIDEOS, NUM_FRAMES = 40, 1500
 
@@ -104,6 +106,20 @@ def test_the_learning_curve_is_shown_once_it_was_drawn(
     write_report(make_job(project_copy), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
     assert drawn in text and "How much more to label" in text
+
+
+def test_scores_no_better_than_chance_are_among_the_alarms(
+    project_copy: Project, make_job: Callable, tmp_path: Path
+) -> None:
+    path = table_path(latest_run(project_copy.runs, "sequence"))
+    head, *lines = path.read_text("utf-8").splitlines()
+    cells = [line.split(",") for line in lines]
+    never = [",".join([name, "0.999999", *rest]) for name, _, *rest in cells]
+    path.write_text("\n".join([head, *never]), "utf-8")
+    write_report(make_job(project_copy), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    said = f"{cells[0][0]}: no better than chance (F1 0.00; 95 % of shifted labels reach at most"
+    assert said in text and "<span>video judged" in text
 
 
 def test_a_project_that_is_not_trained_is_refused(

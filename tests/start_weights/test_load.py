@@ -519,7 +519,7 @@ class TestRecord:
 
     def test_the_short_form_is_said(self, tmp_path: Path) -> None:
         _, said = self.record(tmp_path)
-        counts = "1 tensors matched, 0 adapted, 1 new, 0 ignored"
+        counts = "1 tensor matched, 0 adapted, 1 new, 0 ignored"
         assert said == [f"start weights: w.pt (run, linear): {counts}"]
 
     def test_a_run_goes_on_with_the_same_weights_only(self, tmp_path: Path) -> None:

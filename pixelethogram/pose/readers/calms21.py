@@ -27,6 +27,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts
 from pixelethogram.pose.skeleton import Skeleton
+from pixelethogram.progress import format_count
 from pixelethogram.safe_npy import is_pickled_npy, read_pickled_npy
 
 logger = logging.getLogger(__name__)
@@ -247,7 +248,7 @@ def _parse_annotations(found: Any, num_frames: int, names: Sequence[str], where:
     if len(values) and (values.min() < 0 or values.max() >= len(names)):
         raise InputError(
             f"annotations reach from {values.min()} to {values.max()}, the vocabulary has "
-            f"{len(names)} names",
+            f"{format_count(len(names), 'name')}",
             where=where,
             do="fetch the file again",
         )

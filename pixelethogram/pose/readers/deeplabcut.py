@@ -21,6 +21,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.pose.hdf5_files import look_into, open_to_read
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts, build_pose
+from pixelethogram.progress import format_count
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ def _read_csv(path: Path) -> tuple[list[Column], np.ndarray, np.ndarray]:
         ) from error
     if table.shape[1] != len(columns) + 1:
         raise InputError(
-            f"{table.shape[1] - 1} columns of numbers, the header names {len(columns)}", where=path
+            f"{format_count(table.shape[1] - 1, 'column')} of numbers, the header names "
+            f"{len(columns)}",
+            where=path,
         )
     return columns, table[:, 0], table[:, 1:]
 

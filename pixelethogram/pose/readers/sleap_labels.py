@@ -18,6 +18,7 @@ from pixelethogram.errors import InputError
 from pixelethogram.pose.hdf5_files import look_into, open_to_read
 from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.readers.assembly import Facts, build_pose
+from pixelethogram.progress import format_count
 
 TABLES = ("frames", "instances", "points", "pred_points")
 TEXTS = ("metadata", "tracks_json", "videos_json")
@@ -153,7 +154,8 @@ def _name_animals(
     used, animal = np.unique(track, return_inverse=True)
     if used[-1] >= len(tracks):
         raise InputError(
-            f"an instance is of track {used[-1]}, the file names {len(tracks)} tracks",
+            f"an instance is of track {used[-1]}, the file names "
+            f"{format_count(len(tracks), 'track')}",
             where=path,
             do="save the file again in SLEAP",
         )

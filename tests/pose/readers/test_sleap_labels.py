@@ -143,7 +143,7 @@ def test_damaged_descriptions_and_unknown_tracks_are_refused(
     with h5py.File(path, "r+") as file:
         del file["tracks_json"]
         file["tracks_json"] = [json.dumps([0, "one"]).encode()]
-    with pytest.raises(InputError, match="names 1 tracks"):
+    with pytest.raises(InputError, match="names 1 track\n"):
         list(sleap_labels.read(path, Facts(fps=30.0)))
     with h5py.File(path, "r+") as file:
         file["metadata"].attrs["json"] = "{}"
