@@ -317,6 +317,8 @@ def print_table(arguments: argparse.Namespace) -> None:
         rows[f"mean of {names}"] = average(chosen)
     print("| model | thresholds | " + " | ".join([*GROUPS, *behaviors]) + " |")
     print("|---" * (2 + len(GROUPS) + len(behaviors)) + "|")
+    floor = judge_always(next(iter(rows.values())))
+    print(f"| always positive | | {' | '.join(describe(floor, behaviors))} |")
     for name, seeds in rows.items():
         for kind in ("val", "crossed", "best"):
             f1 = np.stack([judge(folds, kind) for folds in seeds])
@@ -367,6 +369,12 @@ def judge(folds: Sequence[Fold], kind: str) -> np.ndarray:
     found = np.concatenate(present)
     truth = np.concatenate([fold["labels"] for fold in folds]) == 1
     return 2 * (found & truth).sum(axis=0) / np.maximum(found.sum(axis=0) + truth.sum(axis=0), 1)
+
+
+def judge_always(seeds: Sequence[Sequence[Fold]]) -> np.ndarray:
+    """(1, K) F1 of an answer that is always yes."""
+    share = np.concatenate([fold["labels"] for fold in seeds[0]]).mean(axis=0)
+    return (2 * share / (1 + share))[None]
 
 
 def describe(f1: np.ndarray, behaviors: Sequence[str]) -> list[str]:

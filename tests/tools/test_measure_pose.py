@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from pixelethogram.config_layers import load_config
 from pixelethogram.lineage import needed_stages
@@ -56,6 +57,13 @@ def test_the_mean_of_two_rows_is_the_mean_of_their_probabilities(tool: ModuleTyp
     other = [{**fold, "probabilities": 1 - fold["probabilities"]} for fold in one]
     ((first, *_),) = tool.average([[one], [other]])
     np.testing.assert_allclose(first["probabilities"], 0.5)
+
+
+def test_an_answer_that_is_always_yes_is_the_floor(tool: ModuleType) -> None:
+    folds = make_folds(0)
+    truth = np.concatenate([fold["labels"] for fold in folds])
+    expected = f1_score(truth, np.ones_like(truth))
+    assert tool.judge_always([folds]) == pytest.approx(np.array([[expected]]))
 
 
 def test_each_input_says_where_its_flow_comes_from(tool: ModuleType) -> None:
