@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pixelethogram.features.batches import Batch, Part
-from pixelethogram.features.engine import Engine, cut
+from pixelethogram.features.engine import Engine, build_cutter
 from pixelethogram.features.models import MODELS
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
@@ -112,7 +112,7 @@ def test_flow_networks_answer_alike_in_bf16(flow: str) -> None:
 @pytest.mark.parametrize("flat", [False, True])
 def test_cutting_gives_clips_in_the_layout_that_kernels_read(flat: bool) -> None:
     frames = torch.randn(9, 4, 6, 3)
-    clips = cut(frames, [0, 3, 2, 2], 5, flat=flat)
+    clips = build_cutter(frames, 5, flat=flat)([0, 3, 2, 2])
     for clip, start in zip(clips, [0, 3, 2, 2], strict=True):
         assert torch.equal(clip, frames[start : start + 5].permute(3, 0, 1, 2))
     if flat:
@@ -121,6 +121,13 @@ def test_cutting_gives_clips_in_the_layout_that_kernels_read(flat: bool) -> None
         assert stacked.data_ptr() == clips.data_ptr()
     else:
         assert clips.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_a_clip_of_one_frame_is_the_frame_as_two_dimensional_kernels_read_it() -> None:
+    frames = torch.randn(9, 4, 6, 3)
+    clips = build_cutter(frames, 1, flat=True)([4, 0])
+    assert torch.equal(clips[:, :, 0], frames[[4, 0]].permute(0, 3, 1, 2))
+    assert clips[:, :, 0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_chunks_do_not_matter() -> None:
@@ -148,6 +155,25 @@ def test_short_memory_halves_the_chunk_and_nothing_is_lost(monkeypatch: pytest.M
         "3 frames at a time now",
         "1 frame at a time now",
     ]
+
+
+def test_streams_take_more_at_a_time_where_memory_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = build("fast"), make_batch(7)
+    engine = build_engine(model, "fp32", 2)
+    expected = engine.run(batch)["logits"]
+    spatial = engine.parts["spatial"]
+    forward, seen = spatial.forward, []
+
+    def hungry(images: torch.Tensor) -> Any:
+        seen.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(images)
+
+    monkeypatch.setattr(spatial, "forward", hungry)
+    assert torch.allclose(engine.run(batch)["logits"], expected, atol=1e-5)
+    assert seen == [7, 2, 2, 2, 1]
+    assert engine.chunk == 2
 
 
 def test_memory_that_does_not_suffice_for_one_frame_is_an_error(
