@@ -47,7 +47,7 @@ def run_table(chain: Sequence[Run]) -> Table:
                 run.stage,
                 run.id,
                 getattr(config, run.stage).model.name,
-                _frame_size(config),
+                describe_frames(config),
                 videos or "all",
                 _steps(results),
                 _start(results),
@@ -215,7 +215,10 @@ def file_table(project: Project, labels: Mapping[str, np.ndarray]) -> Table:
     return {"columns": columns, "rows": rows}
 
 
-def _frame_size(config: Config) -> str:
+def describe_frames(config: Config) -> str:
+    """Size of the frames that networks see; a dash where they see keypoints."""
+    if not config.sees_clips:
+        return "–"
     return f"{config.frames.width}\u00a0×\u00a0{config.frames.height}"
 
 

@@ -244,7 +244,9 @@ def draw_shortcuts(
             panel.scatter(auroc[number], rows, 34, color, marker=marker, label=name)
         panel.scatter(within, rows, 60, BLUE, marker="o", label="the model, inside of videos")
         panel.set_yticks(rows, [_shorten(name) for name in behaviors])
-        panel.set(xlim=(0.3, 1.01), ylim=(len(rows) - 0.5, -0.5), xlabel="AUROC (0.5 is chance)")
+        lowest = float(np.nanmin([0.33, *auroc.ravel(), *within])) - 0.03
+        panel.set(xlim=(lowest, 1.01), ylim=(len(rows) - 0.5, -0.5))
+        panel.set_xlabel("AUROC (0.5 is chance)")
         figure.legend(loc="outside upper center", ncols=3)
 
     return _to_uri(draw, 7.5, 0.34 * len(rows) + 1.6)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pixelethogram.config_layers import load_config
 from pixelethogram.project import Project
 from pixelethogram.reporting.content import (
+    describe_frames,
     file_table,
     find_chain,
     read_curves,
@@ -26,6 +28,12 @@ def test_the_chain_goes_from_flow_to_sequence(trained_project: Project) -> None:
     hashes = dict(version_rows(chain))
     assert hashes["sequence: weights (sha256)"] == chain[-1].results["weights_sha256"]
     assert "torch" in hashes
+
+
+def test_networks_that_see_keypoints_have_no_size_of_frames() -> None:
+    assert describe_frames(load_config("fast", {}, [])) == "256\u00a0×\u00a0256"
+    keypoints = load_config("fast", {}, ["features.model.name=keypoints"])
+    assert describe_frames(keypoints) == "–"
 
 
 def test_every_labelled_video_stands_in_its_part_with_its_counts(trained_project: Project) -> None:
