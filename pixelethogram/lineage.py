@@ -171,7 +171,7 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
         inputs["raters"] = raters
     if stage == "sequence" and config.sequence.ensemble_folds > 1:  # by the rules of the split
         inputs["folds"] = [config.split.guard_frames, config.split.block_frames]
-    inputs["settings"] = _select_settings(config, stage)
+    inputs["settings"] = select_settings(config, stage)
     if stage != "flow" and isinstance(config.features.model, KeypointsConfig):
         inputs["poses"] = [video.pose_sha256 for video in project.videos()]
     if given := find_given(config, stage):
@@ -179,7 +179,7 @@ def fingerprint(project: Project, config: Config, stage: Stage) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def _select_settings(config: Config, stage: Stage) -> dict[str, Any]:
+def select_settings(config: Config, stage: Stage) -> dict[str, Any]:
     """Settings that the result of a stage depends on; what changes nothing is left out."""
     settings = config.model_dump(mode="json")
     sections = ["seed", "frames", *STAGES[: STAGES.index(stage) + 1]]
@@ -189,6 +189,9 @@ def _select_settings(config: Config, stage: Stage) -> dict[str, Any]:
         del settings["flow"]["stride"]
     if not config.draws_clips:
         del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
+    for section in ("features", "sequence"):
+        if not settings[section]["loss"]["positive_weights"]:
+            del settings[section]["loss"]["positive_weights"]
     return {name: settings[name] for name in sections}
 
 

@@ -19,6 +19,7 @@ from pixelethogram.lineage import (
     fingerprint,
     inherit_settings,
     parent_of,
+    select_settings,
     start_stage,
 )
 from pixelethogram.project import Project
@@ -70,6 +71,16 @@ class TestFingerprint:
             != fingerprint(project, settings(change), stage)
         }
         assert changed == touched
+
+    def test_weights_that_are_not_given_leave_older_runs_as_they_were(
+        self, project: Project
+    ) -> None:
+        finish(project, "flow")
+        before = fingerprint(project, settings(), "features")
+        weighed = settings("features.loss.positive_weights={groom: 2.0}")
+        selected = select_settings(settings(), "features")["features"]["loss"]
+        assert "positive_weights" not in selected
+        assert fingerprint(project, weighed, "features") != before
 
     @pytest.mark.parametrize(("num_folds", "matters"), [(1, False), (2, True)])
     def test_the_rules_of_the_split_touch_ensembles_only(

@@ -10,8 +10,9 @@ the train part of the first fold, and every fold uses it, so it has seen frames 
 test, without labels. Prints scores
 on the pooled test frames; no threshold, length or weight of features or sequence is chosen on them.
 
-`--exact` extracts the features once more in fp32 with every fast path off and says by how much the
-scores change. The sequence model and its thresholds stay; streams choose theirs on val again.
+`--exact` extracts the features once more in fp32 and says by how much the scores change. Folded
+networks and a shared flow stay; so do the sequence model and its thresholds, and streams choose
+theirs on val again.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def main() -> None:
     result = print_scores("all folds", folds, behaviors)
     if exact:
         result["exact"] = print_scores("all folds, fp32", exact, behaviors)
-        result["largest_change"] = find_largest_change(result, result["exact"])
-        print(f"largest change of a macro F1 by fast paths: {result['largest_change']:.4f}")
+        result["largest_change_by_precision"] = find_largest_change(result, result["exact"])
+        print(f"largest change of a macro F1 by 16 bits: {result['largest_change']:.4f}")
     result["minutes"] = round((time.monotonic() - started) / 60, 1)
     print(f"{result['minutes']} minutes")
     if arguments.json:
@@ -99,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
         "--groups", type=Path, help="CSV with columns video, group: groups stay together"
     )
     parser.add_argument("--exclusive", action="store_true")
-    parser.add_argument("--exact", action="store_true", help="say what fast paths change")
+    parser.add_argument("--exact", action="store_true", help="say what 16 bits change")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path)

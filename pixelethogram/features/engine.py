@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -80,6 +81,7 @@ class Engine:
     ) -> None:
         self.precision = precision
         self.chunk = chunk
+        self._stream = STREAM
         self._model, self._length, self._shared = model, clip_length, shared
         self._device = next(model.parameters()).device
         self._progress = progress
@@ -145,13 +147,15 @@ class Engine:
         """Features (n, D) float32."""
         return self._networks.compute(_upload(batch.images, self._device), batch, self).float()
 
-    def in_chunks(self, work: Callable[[int, int], Tensor], number: int, chunks: int = 1) -> Tensor:
+    def in_chunks(
+        self, work: Callable[[int, int], Tensor], number: int, *, stream: bool = False
+    ) -> Tensor:
         """Results of `work(start, stop)` over 0 to number, one after the other.
 
         Args:
             work: Computes frames start to stop.
             number: Of frames.
-            chunks: How many chunks at a time, for networks whose maps are small.
+            stream: A network of single images, which takes several chunks at a time.
 
         Raises:
             RuntimeError: Memory does not even suffice for one.
@@ -159,26 +163,26 @@ class Engine:
         parts: list[Tensor] = []
         start = 0
         while start < number:
-            stop = min(start + self.chunk * chunks, number)
+            stop = min(start + self.chunk * (self._stream if stream else 1), number)
             try:
                 parts.append(work(start, stop))
             except RuntimeError as error:
                 if stop - start == 1 or not is_shortage(error):
                     raise
-                if chunks > 1:
-                    chunks = 1
-                else:
-                    self._halve_chunk()
-                _free(self._device)
+                self._take_less(stream)
                 continue
             start = stop
         return torch.cat(parts)
 
-    def _halve_chunk(self) -> None:
-        self.chunk = max(1, self.chunk // 2)
-        self._progress.message(
-            f"note: memory is short; {format_count(self.chunk, 'frame')} at a time now"
-        )
+    def _take_less(self, stream: bool) -> None:
+        if stream and self._stream > 1:
+            self._stream = 1
+        else:
+            self.chunk //= 2
+            self._progress.message(
+                f"note: memory is short; {format_count(self.chunk, 'frame')} at a time now"
+            )
+        _free(self._device)
 
     def _prepare(self) -> _TwoStream | _AnyNetwork:
         if isinstance(self._model, TwoStream):
@@ -251,8 +255,7 @@ class _TwoStream:
             starts = [begin + first for begin in batch.starts[start:stop]]
             return self._network.features_of_frames(cut(starts))
 
-        chunks = STREAM if number == 1 else 1
-        spatial = engine.in_chunks(find_spatial, len(batch.starts), chunks)
+        spatial = engine.in_chunks(find_spatial, len(batch.starts), stream=number == 1)
         return torch.cat([spatial, motion], dim=1)
 
     def _pose_motion(self, poses: Tensor, batch: Batch, engine: Engine) -> Tensor:
@@ -287,7 +290,7 @@ class _TwoStream:
         def find_motion(start: int, stop: int) -> Tensor:
             return self._network.features_of_flow(cut_flow(batch.slices[start:stop]))
 
-        motion = engine.in_chunks(find_motion, len(batch.slices), STREAM if flat else 1)
+        motion = engine.in_chunks(find_motion, len(batch.slices), stream=flat)
         self.bank = bank
         return motion
 
@@ -306,13 +309,13 @@ def build_cutter(frames: Tensor, length: int, *, flat: bool) -> Callable[[Sequen
         return lambda starts: frames[
             torch.tensor(starts, device=frames.device)[:, None] + steps
         ].permute(0, 4, 1, 2, 3)
-    side_by_side = frames.permute(1, 2, 0, 3).contiguous()  # once for all clips
+    height, width, channels = frames.shape[1:]
+    lay_side_by_side = functools.cache(lambda: frames.permute(1, 2, 0, 3).contiguous())
 
     def cut(starts: Sequence[int]) -> Tensor:
-        height, width, _, channels = side_by_side.shape
         clips = frames.new_empty(len(starts), height, width, length, channels)
         for clip, start in zip(clips, starts, strict=True):
-            clip.copy_(side_by_side[:, :, start : start + length])
+            clip.copy_(lay_side_by_side()[:, :, start : start + length])
         return clips.permute(0, 4, 3, 1, 2)
 
     return cut

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from pixelethogram.flow.models.blocks import check_clips
@@ -23,6 +24,8 @@ class PairwiseMotionNetConfig(FlowNetworkSettings):
 
     name: Literal["pairwise_motionnet"] = "pairwise_motionnet"
     """Name of the network."""
+    width: float = Field(1.0, gt=0)
+    """Factor on the number of channels; 1 has those of tiny_motionnet."""
 
     def build(self) -> PairwiseMotionNet:
         """A network with fresh weights."""
