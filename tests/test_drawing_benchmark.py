@@ -16,7 +16,6 @@ from pixelethogram.pose.pose import Pose
 from pixelethogram.pose.skeleton import Skeleton
 from pixelethogram.pose.views import View
 
-
 SETTINGS = FramesConfig(height=32, width=48, pose=DrawingConfig(view="ego"))
 
 
