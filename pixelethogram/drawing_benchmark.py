@@ -46,11 +46,14 @@ def measure_views(
     """
     threads, rows = torch.get_num_threads(), []
     torch.set_num_threads(1)
-    for view in get_args(View):
-        look = settings.model_copy(update={"pose": settings.pose.model_copy(update={"view": view})})
-        row = _measure_view(pose, look, device=device, num_frames=num_frames, rounds=rounds)
-        rows.append({"view": view, **row})
-    torch.set_num_threads(threads)
+    try:
+        for view in get_args(View):
+            own = settings.pose.model_copy(update={"view": view})
+            look = settings.model_copy(update={"pose": own})
+            row = _measure_view(pose, look, device=device, num_frames=num_frames, rounds=rounds)
+            rows.append({"view": view, **row})
+    finally:
+        torch.set_num_threads(threads)
     return rows
 
 

@@ -785,17 +785,33 @@ def test_a_pose_is_added_imported_and_drawn(
         (["-o", "maps.h5"], "heat-maps are written to an .h5 file"),
         (["-o", "maps.mp4", "--heatmaps", "keypoints"], "heat-maps are written to an .h5 file"),
         (["-o", "maps.h5", "--heatmaps", "paws"], 'no heat-maps of "paws"'),
+        (["-o", "drawn.mp4", "--device", "cuda"], "--device cuda: only for"),
+        (["--benchmark", "-o", "drawn.mp4", "--stop", 0], "-o, --stop: only for a file"),
+        (["--benchmark", "--heatmaps", "limbs", "--start", 1], "--heatmaps, --start: only for"),
     ],
 )
 def test_drawing_refuses_what_does_not_fit(
-    options: list[str], reason: str, run: Callable[..., Result], project: Project, tmp_path: Path
+    options: list[object], reason: str, run: Callable[..., Result], project: Project
 ) -> None:
-    table = tmp_path / "m.csv"
+    refused = run("draw", project.folder, "m", *options)
+    assert (refused.code, reason in refused.err) == (2, True)
+
+
+def test_heat_maps_are_drawn_on_the_device_of_the_command(
+    run: Callable[..., Result], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, asked = tmp_path / "m.csv", []
     rows = [f"{frame},1,{part},9,{y}" for frame in range(3) for part, y in (("nose", 9), ("a", 5))]
     table.write_text("\n".join(["video_frame,mouse_id,bodypart,x,y", *rows]))
     assert run("add", project.folder, table, "--size", "32x32", "--fps", 20).code == 0
-    refused = run("draw", project.folder, "m", *options)
-    assert (refused.code, reason in refused.err) == (2, True)
+    monkeypatch.setattr("pixelethogram.training.device.choose_device", lambda wanted: wanted)
+    monkeypatch.setattr(
+        "pixelethogram.frames.heatmap_file.write_heatmaps",
+        lambda *_, device, **__: asked.append(device),
+    )
+    maps = ("-o", tmp_path / "maps.h5", "--heatmaps", "keypoints")
+    assert run("draw", project.folder, "m", *maps, "--device", "cuda").code == 0
+    assert asked == ["cuda"]
 
 
 def test_a_stage_is_trained_on_keypoints(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -44,12 +44,15 @@ def draw(
     from pixelethogram.frames.video_writer import write_video
     from pixelethogram.progress import format_count
 
+    if benchmark:
+        unused = {"-o": output, "--heatmaps": heatmaps, "--start": start or None, "--stop": stop}
+        _refuse_unused([name for name, given in unused.items() if given is not None])
+        job = open_job(project, preset, set_, device)
+        _show_rates(job.project.video(video).read_pose(), job.config.frames, job.device)
+        return
+    output = _check_output(output, heatmaps, device)
     job = open_job(project, preset, set_, device)
     frames, pose = job.config.frames, job.project.video(video).read_pose()
-    if benchmark:
-        _show_rates(pose, frames, job.device)
-        return
-    output = _check_output(output, heatmaps)
     drawn = DrawnPose(pose, frames.pose, frames.height, frames.width)
     chosen = range(drawn.num_frames)[start:stop]
     if not chosen:
@@ -58,14 +61,24 @@ def draw(
             do=f"{video} has {format_count(drawn.num_frames, 'frame')}",
         )
     if heatmaps:
-        write_heatmaps(drawn, chosen, output, limbs=heatmaps == "limbs")
+        write_heatmaps(drawn, chosen, output, limbs=heatmaps == "limbs", device=job.device)
     else:
         write_video((drawn.read([frame])[0] for frame in chosen), output, drawn.fps)
     typer.echo(f"{output}: {format_count(len(chosen), 'frame')}, {frames.width} x {frames.height}")
 
 
-def _check_output(output: Path | None, heatmaps: str | None) -> Path:
-    """The file to write, whose name fits what is written."""
+def _refuse_unused(options: list[str]) -> None:
+    """Stop where somebody asks a measurement for what only a file can have."""
+    if options:
+        raise UsageError(
+            f"{', '.join(options)}: only for a file that is written",
+            why="--benchmark writes none; it draws every view, of frames from all over the video",
+            do="leave them away, or leave --benchmark away",
+        )
+
+
+def _check_output(output: Path | None, heatmaps: str | None, device: str) -> Path:
+    """The file to write, whose name and device fit what is written."""
     if heatmaps not in (None, *KINDS):
         raise UsageError(f'there are no heat-maps of "{heatmaps}"', do=f"choose {', '.join(KINDS)}")
     if output is None:
@@ -75,6 +88,12 @@ def _check_output(output: Path | None, heatmaps: str | None) -> Path:
             "heat-maps are written to an .h5 file, drawn frames to a video",
             where=output,
             do="use --heatmaps keypoints -o FILE.h5, or -o FILE.mp4",
+        )
+    if heatmaps is None and device != "cpu":
+        raise UsageError(
+            f"--device {device}: only for --heatmaps and --benchmark",
+            why="a video is drawn on the CPU, frame by frame",
+            do="leave --device away",
         )
     return output
 
