@@ -769,7 +769,11 @@ def test_a_pose_is_added_imported_and_drawn(
     size = ("--set", "frames.height=64", "--set", "frames.width=96")
     shown = run("draw", project.folder, "m", "-o", output, "--start", 2, "--stop", 8, *size)
     assert (shown.code, "6 frames, 96 x 64" in shown.out, output.is_file()) == (0, True, True)
-    nothing = run("draw", project.folder, "m", "-o", output, "--start", 10, *size)
+    written = output.read_bytes()
+    again = run("draw", project.folder, "m", "-o", output, *size)
+    assert (again.code, "--overwrite" in again.err, output.read_bytes()) == (2, True, written)
+    assert run("draw", project.folder, "m", "-o", output, "--overwrite", *size).code == 0
+    nothing = run("draw", project.folder, "m", "-o", tmp_path / "n.mp4", "--start", 10, *size)
     assert (nothing.code, "no frame" in nothing.err) == (2, True)
     maps = tmp_path / "maps.h5"
     shown = run("draw", project.folder, "m", "-o", maps, "--heatmaps", "limbs", *size)

@@ -34,6 +34,7 @@ def draw(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Measure frames per second of drawing instead.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace a video that is there already.")] = False,
     device: DeviceOption = "cpu",
     preset: PresetOption = None,
     set_: SetOption = None,
@@ -51,6 +52,8 @@ def draw(
         _show_rates(job.project.video(video).read_pose(), job.config.frames, job.device)
         return
     output = _check_output(output, heatmaps, device)
+    if not (heatmaps or overwrite):
+        _refuse_existing(output)
     job = open_job(project, preset, set_, device)
     frames, pose = job.config.frames, job.project.video(video).read_pose()
     drawn = DrawnPose(pose, frames.pose, frames.height, frames.width)
@@ -96,6 +99,17 @@ def _check_output(output: Path | None, heatmaps: str | None, device: str) -> Pat
             do="leave --device away",
         )
     return output
+
+
+def _refuse_existing(output: Path) -> None:
+    """A video does not tell whether it was drawn here or recorded."""
+    if output.exists():
+        raise UsageError(
+            "this file exists already",
+            where=output,
+            why="it could be a recording",
+            do="choose another name, or add --overwrite",
+        )
 
 
 def _show_rates(pose: Pose, settings: FramesConfig, device: str) -> None:
