@@ -17,7 +17,7 @@
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
     ├── runs/                     (runs.py)
-    └── splits/<number>/          runs/ and arrays/<name>/ of a division (split_training.py)
+    └── splits/<column>/<number>/ runs/ and arrays/<name>/ of a division (split_training.py)
 """
 
 from __future__ import annotations

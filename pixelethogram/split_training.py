@@ -2,8 +2,9 @@
 
 ::
 
-    <project>/splits/<number>/runs/     a copy of the flow run, and the runs trained here (runs.py)
-                              arrays/<video>/features/<run>.h5   until the division is scored
+    <project>/splits/<column>/<number>/    column: what divisions keep whole, video or subject ...
+        runs/                              a copy of the flow run, and the runs trained here
+        arrays/<video>/features/<run>.h5   until the division is scored
 
 No network that learned from labels has then seen what the division judges. The flow is the
 project's: it learned from the frames of all videos, and from no label. The project's own runs and
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,24 +36,33 @@ from pixelethogram.stages import Job, run_stage
 RETRAINED: tuple[Stage, ...] = ("features", "sequence")
 
 
-def split_folder(project: Project, number: int) -> Path:
-    """Where what is trained on a division lies."""
-    return project.folder / "splits" / str(number)
+def split_folder(project: Project, number: int, column: str = "video") -> Path:
+    """Where what is trained on a division lies; those by other columns are other divisions."""
+    return project.folder / "splits" / re.sub(r"[^\w-]", "_", column) / str(number)
 
 
 def open_split(
-    job: Job, run: Run, splits: Mapping[str, Sequence[Segment]], number: int
+    job: Job,
+    run: Run,
+    splits: Mapping[str, Sequence[Segment]],
+    number: int,
+    column: str = "video",
 ) -> dict[Stage, Job]:
     """What to train the stages on: the project, divided so, with the settings of its own runs.
+
+    The flow run is copied there at once: what was trained with another one is not up to date.
 
     Args:
         job: Project and device.
         run: The project's sequence run; what it was built on counts for the features.
         splits: The division.
         number: Of the division; its folder is called so.
+        column: What the division keeps whole; the folder above it is called so.
     """
-    project = job.project.with_splits(splits, split_folder(job.project, number))
-    configs = {"features": run.parent("features").config, "sequence": run.config}
+    project = job.project.with_splits(splits, split_folder(job.project, number, column))
+    features_run = run.parent("features")
+    _copy_flow(features_run, project.runs)
+    configs = {"features": features_run.config, "sequence": run.config}
     return {
         stage: dataclasses.replace(job, project=project, config=configs[stage], resume=True)
         for stage in RETRAINED
@@ -67,18 +78,16 @@ def find_untrained(jobs: Mapping[Stage, Job]) -> list[Stage]:
     return []
 
 
-def train_split(jobs: Mapping[Stage, Job], run: Run) -> Run:
+def train_split(jobs: Mapping[Stage, Job]) -> Run:
     """Train what is missing of a division, then remove its cached features.
 
     Args:
         jobs: From `open_split`.
-        run: The project's sequence run.
 
     Returns:
         The sequence run of the division; its results hold the scores.
     """
     project = jobs["features"].project
-    _copy_flow(run.parent("features"), project.runs)
     for stage in find_untrained(jobs):
         job = jobs[stage]
         if stage == "sequence":
@@ -92,13 +101,16 @@ def train_split(jobs: Mapping[Stage, Job], run: Run) -> Run:
     return find_runs(project.runs, "sequence")[-1]
 
 
-def announce_trainings(job: Job, run: Run, untrained: Sequence[Sequence[Stage]]) -> None:
+def announce_trainings(
+    job: Job, run: Run, untrained: Sequence[Sequence[Stage]], folder: Path
+) -> None:
     """Say how many trainings are to come, and how long those of the project took.
 
     Args:
         job: Whose progress is told.
         run: The project's sequence run.
         untrained: What `find_untrained` gave for each division.
+        folder: Of all these divisions.
     """
     number, todo = sum(map(len, untrained)), [each for each in untrained if each]
     done = len(untrained) - len(todo)
@@ -111,7 +123,7 @@ def announce_trainings(job: Job, run: Run, untrained: Sequence[Sequence[Stage]])
         f"{len(untrained)} splits"
         + (f" ({done} trained already)" if done else "")
         + f"; the project's own took {took} from start to finish. All of it lies in "
-        f"{split_folder(job.project, 1).parent}; broken off, the same command goes on"
+        f"{folder}; broken off, the same command goes on"
     )
 
 

@@ -93,7 +93,7 @@ def turn_labels(project: Project, name: str) -> None:
 def train_features(job: Job, splits: Splits, number: int) -> str:
     """Hash of the weights that the features network of a division ends with."""
     run = latest_run(job.project.runs, "sequence")
-    sequence = train_split(open_split(job, run, splits, number), run)
+    sequence = train_split(open_split(job, run, splits, number))
     return sequence.parent("features").results["weights_sha256"]
 
 
@@ -177,15 +177,49 @@ def test_a_killed_extraction_of_a_split_keeps_the_videos_that_are_done(
     splits, run = draw(project, 1), latest_run(project.runs, "sequence")
     broken = open_split(make_job(project, progress=Listener("features of", 3)), run, splits, 1)
     with pytest.raises(BrokenOffError):
-        train_split(broken, run)
+        train_split(broken)
     assert find_untrained(broken) == ["sequence"]
     arrays = split_folder(project, 1) / "arrays"
     kept = len(list(arrays.rglob("*.h5")))
     assert 0 < kept < 5
     listener = Listener()
-    train_split(open_split(make_job(project, progress=listener), run, splits, 1), run)
+    train_split(open_split(make_job(project, progress=listener), run, splits, 1))
     assert listener.count("features of") == 5 - kept
     assert not arrays.exists()
+
+
+def test_splits_by_another_column_leave_those_by_video_as_they_are(
+    project: Project, make_job: MakeJob
+) -> None:
+    rows = [f"{video.name},m{max(number, 1)}" for number, video in enumerate(project.videos())]
+    (project.folder / "videos.csv").write_text("\n".join(["video,mouse / id", *rows]), "utf-8")
+    job, first = make_job(project), draw(project, 1)
+    (before,) = repeat_splits(job, 2, retrained="features")
+    run = latest_run(project.runs, "sequence")
+    with pytest.raises(BrokenOffError):
+        repeat_splits(
+            make_job(project, progress=Listener("train sequence", 1)), 2, "mouse / id", "features"
+        )
+    assert len(find_runs(project.folder / "splits" / "mouse___id" / "1" / "runs", "features")) == 1
+    assert find_untrained(open_split(job, run, first, 1)) == []
+    listener = Listener()
+    (after,) = repeat_splits(make_job(project, progress=listener), 2, retrained="features")
+    assert (listener.tasks, after.to_dict()) == ([], before.to_dict())
+
+
+def test_after_another_flow_everything_is_to_be_trained(
+    project: Project, make_job: MakeJob
+) -> None:
+    job, splits, run = make_job(project), draw(project, 1), latest_run(project.runs, "sequence")
+    train_features(job, splits, 1)
+    assert find_untrained(open_split(job, run, splits, 1)) == []
+    flow, features = latest_run(project.runs, "flow"), run.parent("features")
+    newer = shutil.copytree(flow.folder, flow.folder.with_name("2999-01-01_00-00-00_0000"))
+    parents = {"parents": {"flow": newer.name}}
+    write_yaml(features.folder / "run.yaml", features.record | parents)
+    jobs = open_split(job, run, splits, 1)
+    assert find_untrained(jobs) == ["features", "sequence"]
+    assert [each.id for each in find_runs(jobs["features"].project.runs, "flow")] == [newer.name]
 
 
 def test_other_labels_are_trained_on_anew(project: Project, make_job: MakeJob) -> None:
