@@ -16,8 +16,9 @@ from pixelethogram.ethogram.ethogram import Ethogram, write_csv
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
 from pixelethogram.repeated_splits import UNSEEN, draw_splits, repeat_splits
-from pixelethogram.runs import find_runs, latest_run, read_yaml, write_yaml
+from pixelethogram.runs import Stage, find_runs, latest_run, read_yaml, write_yaml
 from pixelethogram.split_training import (
+    announce_trainings,
     find_untrained,
     open_split,
     refuse_learned_starts,
@@ -117,7 +118,7 @@ def test_each_split_has_its_own_networks_and_the_project_stays_as_it_is(
     assert hash_files(project) == before
     assert (only.name, only.retrained, len(only.f1)) == (UNSEEN, "features", 2)
     assert only.to_dict()["retrained"] == "features"
-    assert "4 trainings to come: features and sequence on 2 of 2 splits" in listener.lines[0]
+    assert "4 trainings to come: features on 2 and sequence on 2 of 2 splits; " in listener.lines[0]
     own_flow = latest_run(project.runs, "flow")
     for number in (1, 2):
         splits, folder = draw(project, number), split_folder(project, number)
@@ -149,7 +150,7 @@ def test_a_broken_off_evaluation_goes_on_and_trains_no_split_twice(
     (broken,) = find_runs(split_folder(project, 2) / "runs", "features", finished=False)
 
     (found,) = repeat_splits(make_job(project, progress=last), 2, retrained="features")
-    assert "on 1 of 2 splits (1 trained already)" in last.lines[0]
+    assert "features on 1 and sequence on 1 of 2 splits (1 trained already)" in last.lines[0]
     assert f"going on with features run {broken.id}" in last.lines
     assert (last.count("train features, spatial"), last.count("train features, joint")) == (0, 1)
     assert last.count("train sequence") == 1
@@ -160,6 +161,7 @@ def test_a_broken_off_evaluation_goes_on_and_trains_no_split_twice(
     again = Listener()
     (same,) = repeat_splits(make_job(project, progress=again), 2, retrained="features")
     assert again.tasks == []
+    assert again.lines[0] == "all 2 splits are trained already"
     assert same.to_dict() == found.to_dict()
 
 
@@ -236,6 +238,8 @@ def test_networks_that_start_from_what_the_project_learned_are_refused(
     project: Project, make_job: MakeJob, stage: str, tmp_path: Path
 ) -> None:
     run = latest_run(project.runs, "sequence")
+    flow = latest_run(project.runs, "flow").folder
+    older_flow = shutil.copytree(flow, flow.with_name("2000-01-01_00-00-00_0000"))
     path = latest_run(project.runs, stage).folder / "config.yaml"  # type: ignore[arg-type]
     settings: Any = read_yaml(path)
 
@@ -246,11 +250,68 @@ def test_networks_that_start_from_what_the_project_learned_are_refused(
         refuse_learned_starts(dataclasses.replace(make_job(project), progress=listener), run)
         return listener.lines
 
-    assert start_from(latest_run(project.runs, "flow").folder) == []
+    assert start_from(older_flow) == []
     (line,) = start_from(tmp_path / "weights.pth")
     assert "weights.pth; if that was made with labels" in line
     with pytest.raises(UsageError, match="starts from a run of this project"):
         start_from(latest_run(project.runs, "features").folder)
+
+
+def test_starts_of_the_flow_runs_that_a_flow_run_starts_from_count(
+    project: Project, make_job: MakeJob, tmp_path: Path
+) -> None:
+    run, own = latest_run(project.runs, "sequence"), latest_run(project.runs, "flow").folder
+    features = latest_run(project.runs, "features").folder
+    first, second = (shutil.copytree(own, tmp_path / name) for name in ("first", "second"))
+
+    def start_from(flow: Path, given: Path) -> None:
+        settings: Any = read_yaml(flow / "config.yaml")
+        settings["flow"]["start_weights"] = str(given)
+        write_yaml(flow / "config.yaml", settings)
+
+    start_from(own, second)
+    start_from(second, first)
+    refuse_learned_starts(make_job(project), run)
+    start_from(first, features)
+    with pytest.raises(UsageError, match="flow model starts from a run of this") as refused:
+        refuse_learned_starts(make_job(project), run)
+    assert refused.value.where == first / "config.yaml"
+
+
+def test_a_network_from_a_file_is_no_start_weights(
+    project: Project, make_job: MakeJob, tmp_path: Path
+) -> None:
+    path = latest_run(project.runs, "features").folder / "config.yaml"
+    settings: Any = read_yaml(path)
+    settings["features"]["model"] = {"name": "external", "source": str(tmp_path / "net.pt")}
+    write_yaml(path, settings)
+    listener = Listener()
+    run = latest_run(project.runs, "sequence")
+    refuse_learned_starts(make_job(project, progress=listener), run)
+    (line,) = listener.lines
+    assert "the features model is the network in" in line and "starts from" not in line
+
+
+@pytest.mark.parametrize(
+    ("untrained", "said"),
+    [
+        ([["sequence"], []], "1 training to come: sequence on 1 of 2 splits (1 trained already); "),
+        (
+            [["features", "sequence"], ["sequence"]],
+            "3 trainings to come: features on 1 and sequence on 2 of 2 splits; ",
+        ),
+        ([[], []], "all 2 splits are trained already"),
+    ],
+)
+def test_what_is_missing_is_announced(
+    project: Project, make_job: MakeJob, untrained: list[list[Stage]], said: str, tmp_path: Path
+) -> None:
+    listener, run = Listener(), latest_run(project.runs, "sequence")
+    announce_trainings(make_job(project, progress=listener), run, untrained, tmp_path)
+    (line,) = listener.lines
+    assert line.startswith(said)
+    for stage in ("features", "sequence"):
+        assert (f" for {stage}" in line) == (stage in said)
 
 
 def test_a_project_without_a_test_part_has_nothing_unseen(
