@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelethogram.alarms import count_bouts
 from pixelethogram.config_layers import load_config
-from pixelethogram.errors import InputError, UsageError
+from pixelethogram.errors import PixelethogramError, UsageError
 from pixelethogram.ethogram.label_faults import (
     Finding,
     LabelTable,
@@ -83,7 +83,7 @@ def check_amount(project: Project) -> list[Finding]:
     labels = {name: each.values for name, each in project.read_labels().items()}
     try:
         splits, _ = plan_splits(project, load_config(None, project.settings, ()), labels)
-    except InputError as error:  # what training will say
+    except PixelethogramError as error:  # what training will say
         return [Finding("warning", error.what, error.do or "")]
     alarms = count_bouts(labels, splits, project.behaviors)
     return [Finding("warning", each.what, each.do) for each in alarms]

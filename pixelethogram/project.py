@@ -17,7 +17,7 @@
     │   ├── features/<run>.h5     (store.py), sequence/<run>.h5
     │   └── ethogram.csv          the newest model's answer
     ├── runs/                     (runs.py)
-    └── splits/<number>/          runs/ and arrays/<name>/ of a division (split_training.py)
+    └── splits/<column>/<number>/ runs/ and arrays/<name>/ of a division (split_training.py)
 """
 
 from __future__ import annotations
@@ -315,21 +315,23 @@ class Project:
         return {name: value for name, value in found.items() if value.scored.any()}
 
     def write_splits(self, splits: Mapping[str, Sequence[Segment]]) -> None:
-        """Keep the splits in project.yaml."""
+        """Keep the splits in project.yaml; a division, whose runs lie elsewhere, has its own."""
+        if self.elsewhere is not None:
+            raise ValueError(f"{self.elsewhere} has its splits; write those of {self.folder}")
         write_yaml(self.folder / "project.yaml", self.with_splits(splits).record)
         self.__dict__.pop("record", None)
 
     def with_splits(
         self, splits: Mapping[str, Sequence[Segment]], elsewhere: Path | None = None
     ) -> Project:
-        """The same project with other splits, which are written nowhere; `elsewhere` as above."""
+        """The same project with other splits, written nowhere; None keeps `elsewhere`."""
         plain: dict[str, dict[str, list[list[int]]]] = {}
         for part, segments in splits.items():
             plain[part] = {}
             for segment in segments:
                 spans = plain[part].setdefault(segment.video, [])
                 spans.append([int(segment.start), int(segment.stop)])
-        other = Project(self.folder, elsewhere)
+        other = Project(self.folder, elsewhere or self.elsewhere)
         other.__dict__["record"] = {**self.record, "splits": plain}
         return other
 

@@ -38,6 +38,7 @@ from pixelethogram.split_training import (
     find_untrained,
     open_split,
     refuse_learned_starts,
+    split_folder,
     train_split,
 )
 from pixelethogram.splits import Segment, Splits, hide_other_frames
@@ -120,7 +121,7 @@ def repeat_splits(
     groups = None if column == "video" else read_column(job.project, column)
     drawn = [draw_splits(labels, fractions, groups, seed) for seed in range(1, number + 1)]
     if retrained == "features":
-        return [RepeatedScore(UNSEEN, _train_features_too(job, run, drawn), retrained)]
+        return [RepeatedScore(UNSEEN, _train_features_too(job, run, drawn, column), retrained)]
     everything, unseen = [], []
     for seed, splits in enumerate(drawn, 1):
         job.progress.message(f"split {seed} of {number}: {describe_splits(splits)}")
@@ -268,7 +269,7 @@ def _train_and_score(
         return everything, _score_unseen(other, trained, run.parent("features"), unseen, labels)
 
 
-def _train_features_too(job: Job, run: Run, drawn: Sequence[Splits]) -> np.ndarray:
+def _train_features_too(job: Job, run: Run, drawn: Sequence[Splits], column: str) -> np.ndarray:
     """F1 (n, K) on the test parts of splits, of features and sequence models trained on each."""
     if not all(splits.get("test") for splits in drawn):
         raise UsageError(
@@ -277,14 +278,14 @@ def _train_features_too(job: Job, run: Run, drawn: Sequence[Splits]) -> np.ndarr
             do="train with split.test above 0, or evaluate with --retrain sequence",
         )
     refuse_learned_starts(job, run)
-    jobs = [open_split(job, run, splits, seed) for seed, splits in enumerate(drawn, 1)]
+    jobs = [open_split(job, run, splits, seed, column) for seed, splits in enumerate(drawn, 1)]
     untrained = [find_untrained(each) for each in jobs]
-    announce_trainings(job, run, untrained)
+    announce_trainings(job, run, untrained, split_folder(job.project, 1, column).parent)
     left, longest, f1 = sum(map(bool, untrained)), 0.0, []
     for seed, (splits, each, missing) in enumerate(zip(drawn, jobs, untrained, strict=True), 1):
         job.progress.message(f"split {seed} of {len(drawn)}: {describe_splits(splits)}")
         begun = time.monotonic()
-        f1.append(_read_f1(train_split(each, run), "test"))
+        f1.append(_read_f1(train_split(each), "test"))
         if missing:
             left, longest = left - 1, max(longest, time.monotonic() - begun)
             to_come = f"; {left} to come, about {format_seconds(left * longest)}" if left else ""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pixelethogram.alarms import MIN_BOUTS, find_alarms
 from pixelethogram.config import Config
-from pixelethogram.errors import UsageError
+from pixelethogram.errors import ResourceError, UsageError
 from pixelethogram.ethogram.ethogram import Ethogram, write_csv
+from pixelethogram.ethogram.label_faults import Finding
 from pixelethogram.label_check import WHOLE_PROJECT, check_file, check_import, check_project
 from pixelethogram.pipeline import split_project
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project
+from pixelethogram.runs import read_yaml, write_yaml
 from pixelethogram.stages import Job
 from pixelethogram.toy import TOY_BEHAVIORS, make_toy_video
 
@@ -83,6 +86,37 @@ def test_a_behavior_that_cannot_be_in_every_part_is_named_before_training(
         write_labels(video.labels_path, np.zeros((60, len(TOY_BEHAVIORS)), np.int8))
     found = check_project(project, None, motion=False, progress=SILENT)[WHOLE_PROJECT]
     assert found[-1].level == "warning" and "occurs in 1 of 3" in found[-1].what
+
+
+@pytest.mark.parametrize(
+    ("split", "said"), [({"trian": 0.6}, "split.trian"), ({"train": 0.9}, "fractions are")]
+)
+def test_settings_that_training_refuses_are_a_finding_among_the_others(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path, split: dict[str, Any], said: str
+) -> None:
+    project = make_toy_project(tmp_path / "project")
+    write_bouts(project, 0)
+    path = project.folder / "project.yaml"
+    write_yaml(path, read_yaml(path) | {"settings": {"split": split}})
+    found = check_project(Project(project.folder), None, motion=False, progress=SILENT)
+    assert [each.what for each in found["toy 1"]] == [f'"{b}" never occurs' for b in TOY_BEHAVIORS]
+    refused = found[WHOLE_PROJECT][-1]
+    assert refused.level == "warning" and said in refused.what and refused.do
+
+
+def test_a_solver_that_finds_no_parts_in_time_is_a_finding_among_the_others(
+    make_toy_project: Callable[[Path], Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: Any) -> None:
+        raise ResourceError("No split was found within 60 s.", do="try again on an idle computer")
+
+    monkeypatch.setattr("pixelethogram.label_check.plan_splits", give_up)
+    project = make_toy_project(tmp_path / "project")
+    found = check_project(project, None, motion=False, progress=SILENT)
+    assert found.keys() == {"toy 0", "toy 1", "toy 2", WHOLE_PROJECT}
+    assert found[WHOLE_PROJECT][-1] == Finding(
+        "warning", "No split was found within 60 s.", "try again on an idle computer"
+    )
 
 
 def test_labels_that_were_edited_by_hand_and_those_of_other_raters_are_checked(

@@ -252,3 +252,16 @@ def test_other_splits_are_written_nowhere(project: Project) -> None:
     assert other.behaviors == project.behaviors
     assert project.splits == {}
     assert Project(project.folder).splits == {}
+
+
+def test_a_division_keeps_its_folder_and_never_writes_into_project_yaml(
+    project: Project, tmp_path: Path
+) -> None:
+    before = (project.folder / "project.yaml").read_bytes()
+    division = project.with_splits({"train": [Segment("a", 0, 5)]}, tmp_path / "division")
+    other = division.with_splits({"val": [Segment("a", 0, 5)]})
+    assert (other.elsewhere, other.runs) == (division.elsewhere, tmp_path / "division" / "runs")
+    assert other.with_splits({}, tmp_path / "b").elsewhere == tmp_path / "b"
+    with pytest.raises(ValueError, match="division has its splits"):
+        other.write_splits({"train": [Segment("a", 0, 2)]})
+    assert (project.folder / "project.yaml").read_bytes() == before
