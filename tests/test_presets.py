@@ -123,7 +123,7 @@ def test_a_killed_preset_goes_on_and_ends_with_ethograms(
     project = make_toy_project(tmp_path / "my project")
     status = run_child(
         "from pathlib import Path\n"
-        "from pixelethogram.config import load_config\n"
+        "from pixelethogram.config_layers import load_config\n"
         "from pixelethogram.pipeline import train_all\n"
         "from pixelethogram.project import Project\n"
         "from pixelethogram.stages import Job\n"
