@@ -85,7 +85,7 @@ def test_raters_have_heads_as_in_the_training_of_the_project(
 
 
 def test_one_training_video_is_refused(trained_project: Project, make_job: Callable) -> None:
-    with pytest.raises(InputError, match="1 training videos"):
+    with pytest.raises(InputError, match="1 training video;"):
         measure_learning(make_job(trained_project), repeats=1)
 
 
