@@ -33,6 +33,26 @@ from pixelethogram.progress import format_count
 CHUNK_FRAMES = 256
 
 
+def unfinished_path(path: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def create_hdf5(path: Path) -> h5py.File:
+    """A new HDF5 file without a chunk cache.
+
+    With one, a full disk would not be an OSError here but a crash inside HDF5 at exit.
+    """
+    return h5py.File(path, "w", rdcc_nbytes=0)
+
+
+def give_name(unfinished: Path, path: Path) -> None:
+    """Name a closed and complete file, once it is on the disk."""
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
 class ArrayWriter:
     """Appends blocks of frames to named arrays; the file gets its name only in `finish`.
 
@@ -48,9 +68,8 @@ class ArrayWriter:
         plain = {name: _to_plain(value) for name, value in attributes.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.partial")
-        # Without a chunk cache a full disk is an OSError here, not a crash inside HDF5 at exit.
-        self._file = h5py.File(self._temporary, "w", rdcc_nbytes=0)
+        self._temporary = unfinished_path(path)
+        self._file = create_hdf5(self._temporary)
         self._file.attrs.update(plain)
         self._waiting: dict[str, np.ndarray] = {}
 
@@ -77,9 +96,7 @@ class ArrayWriter:
             self._write(name, rows)
         self._file.attrs["complete"] = True
         self._file.close()
-        with self._temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        self._temporary.replace(self._path)
+        give_name(self._temporary, self._path)
 
     def __exit__(
         self,

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 from pixelethogram.errors import InputError, UsageError
 from pixelethogram.frames.drawn_pose import DrawnPose
 from pixelethogram.progress import format_count
+from pixelethogram.store import create_hdf5, give_name, unfinished_path
 
 SCHEMA = "pixelethogram heatmaps 1"
 FRAMES_AT_A_TIME = 8
@@ -51,16 +51,13 @@ def write_heatmaps(
             do="use --heatmaps keypoints",
         )
     _refuse_other_file(path)
-    unfinished = path.with_name(f".{path.name}.partial")
+    unfinished = unfinished_path(path)
     try:
-        # Without a chunk cache a full disk is an OSError here, not a crash inside HDF5 at exit.
-        with h5py.File(unfinished, "w", rdcc_nbytes=0) as file:
+        with create_hdf5(unfinished) as file:
             file.attrs.update(schema=SCHEMA, channels=json.dumps(channels), fps=drawn.fps)
             file.create_dataset("frames", data=np.array(frames, np.int64), chunks=True)
             _draw_into(file, drawn, frames, len(channels), limbs=limbs, device=device)
-        with unfinished.open("rb+") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(path)
+        give_name(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
