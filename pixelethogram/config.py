@@ -250,6 +250,10 @@ class PoseAugmentConfig(Settings):
     """Largest shift along each axis, pixels of the recording."""
     noise: float = Field(1.0, ge=0)
     """Standard deviation of what is added to every coordinate, pixels of the recording."""
+    exchange: Fraction = 0.0
+    """Chance that the animals are put in a random order, so that each may get the color and the
+    panel of another: where the tracker confuses them, or who does it does not matter. Not in the
+    view `ego`."""
 
 
 class FeaturesConfig(Settings):
@@ -349,6 +353,12 @@ class Config(Settings):
     """Sequence stage."""
     ethogram: EthogramConfig = EthogramConfig()
     """Thresholds and bouts."""
+
+    @model_validator(mode="after")
+    def _refuse_exchange_in_ego(self) -> Config:
+        if self.features.pose_augment.exchange and self.frames.pose.view == "ego":
+            raise ValueError("pose_augment.exchange needs a view of all animals, not ego")
+        return self
 
     @property
     def has_pose_flow(self) -> bool:

@@ -189,6 +189,8 @@ def select_settings(config: Config, stage: Stage) -> dict[str, Any]:
         del settings["flow"]["stride"]
     if not config.draws_clips:
         del settings["features"]["augment_poses"], settings["features"]["pose_augment"]
+    elif not settings["features"]["pose_augment"]["exchange"]:
+        del settings["features"]["pose_augment"]["exchange"]
     for section in ("features", "sequence"):
         if not settings[section]["loss"]["positive_weights"]:
             del settings[section]["loss"]["positive_weights"]

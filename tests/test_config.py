@@ -8,7 +8,14 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pixelethogram.config import Config, FlowConfig
+from pixelethogram.config import (
+    Config,
+    DrawingConfig,
+    FeaturesConfig,
+    FlowConfig,
+    FramesConfig,
+    PoseAugmentConfig,
+)
 from pixelethogram.config_layers import load_config
 from pixelethogram.features.models import MODELS as FEATURES_MODELS
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
@@ -64,3 +71,11 @@ def test_a_stride_between_each_frame_and_each_clip_is_refused() -> None:
     assert FlowConfig(model=TinyMotionNetConfig(clip_length=5), stride=4).stride == 4
     with pytest.raises(ValidationError, match="stride must be 1, or 10 for clips of 11 frames"):
         FlowConfig(stride=5)
+
+
+def test_animals_do_not_change_places_in_a_view_of_one() -> None:
+    exchange = FeaturesConfig(pose_augment=PoseAugmentConfig(exchange=0.5))
+    assert Config(features=exchange).frames.pose.view == "composite"
+    ego = FramesConfig(pose=DrawingConfig(view="ego"))
+    with pytest.raises(ValidationError, match="needs a view of all animals"):
+        Config(features=exchange, frames=ego)

@@ -82,6 +82,15 @@ class TestFingerprint:
         assert "positive_weights" not in selected
         assert fingerprint(project, weighed, "features") != before
 
+    def test_animals_that_stay_leave_older_runs_as_they_were(self) -> None:
+        drawn = "flow.model.name=pose"
+        selected = [
+            select_settings(settings(drawn, *more), "features")["features"]["pose_augment"]
+            for more in ([], ["features.pose_augment.exchange=1"])
+        ]
+        assert "exchange" not in selected[0]
+        assert selected[1] == {**selected[0], "exchange": 1.0}
+
     @pytest.mark.parametrize(("num_folds", "matters"), [(1, False), (2, True)])
     def test_the_rules_of_the_split_touch_ensembles_only(
         self, num_folds: int, matters: bool, project: Project

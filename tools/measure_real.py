@@ -81,7 +81,9 @@ def main() -> None:
     if exact:
         result["exact"] = print_scores("all folds, fp32", exact, behaviors)
         result["largest_change_by_precision"] = find_largest_change(result, result["exact"])
-        print(f"largest change of a macro F1 by 16 bits: {result['largest_change']:.4f}")
+        print(
+            f"largest change of a macro F1 by 16 bits: {result['largest_change_by_precision']:.4f}"
+        )
     result["minutes"] = round((time.monotonic() - started) / 60, 1)
     print(f"{result['minutes']} minutes")
     if arguments.json:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pixelethogram.config import DrawingConfig
 from pixelethogram.frames.closing import ClosesItself
-from pixelethogram.pose.augment import Change, apply_change, change_panel
+from pixelethogram.pose.augment import Change, apply_change, change_panel, exchange_panels
 from pixelethogram.pose.batch_drawing import draw_batch, draw_view_heatmaps
 from pixelethogram.pose.drawing import Scene, draw_frame
 from pixelethogram.pose.flow import PoseLayout
@@ -85,6 +85,7 @@ class DrawnPose(ClosesItself):
         once, places = np.unique(frames, return_inverse=True)
         pose = apply_change(_pick(self._pose, once), change, generator)
         panels = [dataclasses.replace(each, matrices=each.matrices[once]) for each in self._panels]
+        panels = exchange_panels(panels, change.order)
         panels = [change_panel(each, pose, change) for each in panels]
         taken = copy.copy(self)
         taken._pose = _pick(pose, places)

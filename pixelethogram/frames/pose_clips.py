@@ -71,7 +71,10 @@ class PoseClips(Dataset[dict[str, Tensor]]):
         recording = self._recordings[video]
         frames = clip_indices(frame, recording.num_frames, self._length, self._spacing)
         generator = np.random.default_rng(int(torch.randint(2**31, ())) if self._augment else 0)
-        change = draw_change(generator, **self._augment.model_dump()) if self._augment else STILL
+        change = STILL
+        if self._augment:
+            animals = recording.layout.num_animals
+            change = draw_change(generator, animals=animals, **self._augment.model_dump())
         clip = recording.take(frames, change, generator)
         first = self._length // 2 - self._drawn // 2
         item = {

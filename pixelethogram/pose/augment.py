@@ -1,4 +1,4 @@
-"""Random changes of a whole pose: turned, mirrored, scaled, shifted, and with noise.
+"""Random changes of a whole pose: turned, mirrored, scaled, shifted, exchanged, with noise.
 
 Cheaper and cleaner than changing drawn pictures: limbs stay as thick as they were, no corner is
 empty, and in a mirror left and right change places. One draw for all frames, so that motion stays
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Change:
         scale: Factor on all distances.
         shift: Pixels, x and y.
         noise: Standard deviation of what is added to every coordinate, pixels.
+        order: Which animal takes the place of each; empty: all keep their own.
     """
 
     mirror: bool = False
@@ -33,6 +35,7 @@ class Change:
     scale: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     noise: float = 0.0
+    order: tuple[int, ...] = ()
 
     @property
     def linear(self) -> np.ndarray:
@@ -50,6 +53,8 @@ def draw_change(
     scale: float = 0.1,
     shift: float = 0.0,
     noise: float = 1.0,
+    exchange: float = 0.0,
+    animals: int = 1,
 ) -> Change:
     """A change at random.
 
@@ -60,16 +65,21 @@ def draw_change(
         scale: Largest relative change of size.
         shift: Largest shift along each axis, pixels.
         noise: Standard deviation of every coordinate, pixels.
+        exchange: Chance that animals change places at random.
+        animals: How many there are.
     """
     turn = math.radians(rotation_degrees)
     x, y = generator.uniform(-shift, shift, 2).tolist()
-    return Change(
+    change = Change(
         mirror=bool(generator.random() < mirror),
         angle=float(generator.uniform(-turn, turn)),
         scale=float(generator.uniform(1 - scale, 1 + scale)),
         shift=(x, y),
         noise=noise,
     )
+    if exchange and generator.random() < exchange:
+        return dataclasses.replace(change, order=tuple(generator.permutation(animals).tolist()))
+    return change
 
 
 def apply_change(pose: Pose, change: Change, generator: np.random.Generator) -> Pose:
@@ -79,10 +89,36 @@ def apply_change(pose: Pose, change: Change, generator: np.random.Generator) -> 
     if change.mirror:
         twin = list(pose.skeleton.mirror)
         positions, confidence = positions[:, :, twin], confidence[:, :, twin]
+    if change.order:
+        order = list(change.order)
+        positions, confidence = positions[:, order], confidence[:, order]
     positions = positions @ change.linear.T + middle + change.shift
     if change.noise:
         positions = positions + generator.normal(0, change.noise, positions.shape)
     return dataclasses.replace(pose, positions=positions, confidence=confidence)
+
+
+def exchange_panels(panels: Sequence[Panel], order: Sequence[int]) -> list[Panel]:
+    """The panels of a picture after each animal's place was taken by another.
+
+    Args:
+        panels: Before the change.
+        order: Which animal takes the place of each; empty: all keep their own.
+
+    Raises:
+        ValueError: An animal comes in that no panel follows, as in the view `ego`.
+    """
+    followed = {panel.animal: panel for panel in panels if panel.animal is not None}
+    exchanged = []
+    for panel in panels:
+        if order and panel.animal is not None:
+            if (source := followed.get(order[panel.animal])) is None:
+                raise ValueError(f"no panel follows animal {order[panel.animal]}")
+            matrices = source.matrices.copy()
+            matrices[:, :, 2] += panel.middle - source.middle
+            panel = dataclasses.replace(panel, matrices=matrices)
+        exchanged.append(panel)
+    return exchanged
 
 
 def change_panel(panel: Panel, pose: Pose, change: Change) -> Panel:

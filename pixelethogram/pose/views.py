@@ -34,6 +34,7 @@ class Panel:
         matrices: (T, 2, 3) float32, (x, y, 1) of the recording -> (x, y) of the picture.
         follows: True where the view goes along with animals, so that the ground moves.
         turns: True where it also turns with one.
+        animal: Number of the one that it follows; None where it follows all or none.
     """
 
     top: int
@@ -44,6 +45,7 @@ class Panel:
     matrices: np.ndarray
     follows: bool
     turns: bool = False
+    animal: int | None = None
 
     @property
     def middle(self) -> np.ndarray:
@@ -109,7 +111,7 @@ def _arena_panel(pose: Pose, height: int, width: int) -> Panel:
 def _ego_panel(location: Location, animal: int, box: tuple[int, int, int, int]) -> Panel:
     across = location.body * EGO_BODIES
     panel = _follow(location.centres[:, animal], location.headings[:, animal], across, box)
-    return dataclasses.replace(panel, turns=True)
+    return dataclasses.replace(panel, turns=True, animal=animal)
 
 
 def _follow(

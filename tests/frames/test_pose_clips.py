@@ -109,6 +109,35 @@ def test_a_changed_clip_is_drawn_as_the_changed_recording_would_be(
     np.testing.assert_allclose(taken.rows, changed.rows[10:15], atol=2e-2)
 
 
+@pytest.mark.parametrize("view", ["arena", "dyad", "composite"])
+@pytest.mark.parametrize("change", [Change(order=(1, 0)), Change(angle=0.7, order=(1, 0))])
+def test_exchanged_animals_are_drawn_as_if_they_came_in_that_order(
+    view: Any, change: Change
+) -> None:
+    pose, random = make_pose(), np.random.default_rng(0)
+    changed = draw(apply_change(pose, change, random), view=view)
+    taken = draw(pose, view=view).take(np.arange(10, 15), change, random)
+    pictures = taken.read(range(5)).astype(int)
+    assert np.abs(pictures - changed.read(range(10, 15))).max() <= 2
+    assert np.abs(pictures - draw(pose, view=view).read(range(10, 15))).max() > 50
+    np.testing.assert_allclose(taken.rows, changed.rows[10:15], atol=2e-2)
+
+
+def test_an_animal_that_no_panel_follows_cannot_come_in() -> None:
+    recording = draw(make_pose(), view="ego")
+    with pytest.raises(ValueError, match="no panel follows animal 1"):
+        recording.take(np.arange(3), Change(order=(1, 0)), np.random.default_rng(0))
+
+
+def test_animals_of_training_clips_change_places_where_that_is_wanted() -> None:
+    """Half of the clips of two animals in random order begin with the second."""
+    still = build(NO_CHANGE)
+    mixed = build({**NO_CHANGE, "exchange": 1})
+    torch.manual_seed(0)
+    same = [torch.equal(mixed[7]["clip"], still[7]["clip"]) for _ in range(40)]
+    assert 10 < sum(same) < 30
+
+
 def test_a_larger_animal_is_larger_in_a_view_that_follows_it() -> None:
     """Body lengths are those of the recording, so that size is something to be robust against."""
     recording, frames = draw(make_pose(), view="ego"), np.arange(10, 15)

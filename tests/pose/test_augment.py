@@ -93,3 +93,20 @@ def test_drawn_changes_stay_within_their_bounds_and_repeat_with_the_seed() -> No
     assert drawn[7] == draw_change(np.random.default_rng(7), shift=3.0)
     still = draw_change(np.random.default_rng(0), mirror=0, rotation_degrees=0, scale=0, noise=0)
     assert still == Change()
+
+
+def test_animals_in_another_order_keep_their_own_points() -> None:
+    pose = build_pose()
+    exchanged = change(pose, order=(1, 0))
+    np.testing.assert_allclose(exchanged.positions, pose.positions[:, ::-1], atol=1e-4)
+    np.testing.assert_array_equal(exchanged.confidence, pose.confidence[:, ::-1])
+    assert exchanged.individuals == pose.individuals
+
+
+def test_every_order_is_drawn_as_often_and_none_where_none_is_wanted() -> None:
+    drawn = [
+        draw_change(np.random.default_rng(seed), exchange=1, animals=3).order for seed in range(600)
+    ]
+    counts = [drawn.count(order) for order in set(drawn)]
+    assert len(counts) == 6 and min(counts) > 70
+    assert draw_change(np.random.default_rng(0), animals=3).order == ()
