@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,6 +29,8 @@ GREY, PALE = "#8C8C8C", "#F0F0F0"
 MAX_COLUMNS = 1500  # no more than the pixels across the raster, so that a short bout stays visible
 DPI = 150
 LABEL_BAND, PREDICTION_BAND = (1.62, 2.02), (1.12, 1.52)
+PNG_LEVEL = 2  # 6, the default, takes three times as long for files of nearly the same size
+ROW_GAP = 0.25  # between a behavior and the next, where a probability of 1 has the height 1
 
 
 def plot_raster(
@@ -62,72 +66,108 @@ def plot_raster(
         len(prediction.values),
     ):
         raise ValueError("labels and prediction differ in behaviors or in length")
-    num_behaviors = shape[1]
-    figure = Figure(figsize=(14, 0.95 * num_behaviors + 1.1), dpi=DPI, layout="constrained")
-    panels = figure.subplots(num_behaviors, 1, sharex=True, squeeze=False)[:, 0]
-    for column, panel in enumerate(panels):
-        truth = None if labels is None else labels.values[:, column]
-        _draw_bands(panel, truth, prediction.values[:, column], prediction.fps)
-        _draw_probability(panel, probabilities[:, column], thresholds[column], prediction.fps)
-        _name_panel(panel, prediction.behaviors[column], labels is not None)
-    panels[-1].set_xlabel("time (s)")
-    panels[-1].set_xlim(0, shape[0] / prediction.fps)
+    figure = Figure(figsize=(14, 0.95 * shape[1] + 1.1), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    bands = {"model": PREDICTION_BAND} | ({} if labels is None else {"label": LABEL_BAND})
+    pitch = max(top for _, top in bands.values()) + ROW_GAP
+    floors = np.arange(shape[1])[::-1] * pitch
+    _draw_bands(axes, prediction, PREDICTION_BAND, floors, VERMILION)
+    if labels is not None:
+        _draw_bands(axes, labels, LABEL_BAND, floors, BLUE)
+    _draw_probabilities(axes, probabilities, thresholds, floors, prediction.fps)
+    _name_rows(axes, prediction.behaviors, bands, floors)
+    axes.set_xlabel("time (s)")
+    axes.set_xlim(0, shape[0] / prediction.fps)
+    axes.set_ylim(-ROW_GAP / 4, shape[1] * pitch - 3 * ROW_GAP / 4)
     _add_raster_legend(figure, labels)
-    figure.savefig(path)
+    figure.savefig(path, pil_kwargs={"compress_level": PNG_LEVEL})
 
 
-def _draw_bands(panel: Axes, truth: np.ndarray | None, predicted: np.ndarray, fps: float) -> None:
-    """Coloured where present; hatched where not scored."""
-    bands = [(PREDICTION_BAND, predicted, VERMILION)]
-    if truth is not None:
-        bands.append((LABEL_BAND, truth, BLUE))
-    for (bottom, top), values, colour in bands:
-        height = top - bottom
-        end = len(values) / fps
-        panel.broken_barh([(0, end)], (bottom, height), facecolor=PALE, linewidth=0)
-        gaps = _to_spans(values < 0, fps)
-        panel.broken_barh(
-            gaps, (bottom, height), facecolor="white", edgecolor=GREY, hatch="////", linewidth=0
+def _draw_bands(
+    axes: Axes, ethogram: Ethogram, band: tuple[float, float], floors: np.ndarray, colour: str
+) -> None:
+    """Coloured where present; hatched where not scored. One collection each, for speed."""
+    values, fps = ethogram.values, ethogram.fps
+    whole = [np.array([[0.0, len(values) / fps]])] * len(floors)
+    gaps, spans = (
+        [_to_spans(trace, fps) for trace in chosen.T] for chosen in (values < 0, values == 1)
+    )
+    hatched: dict[str, Any] = {"facecolor": "white", "edgecolor": GREY, "hatch": "////"}
+    for stretches, look in ((whole, {"color": PALE}), (gaps, hatched), (spans, {"color": colour})):
+        boxes = [
+            _to_boxes(each, band, floor) for each, floor in zip(stretches, floors, strict=True)
+        ]
+        axes.add_collection(
+            PolyCollection(list(np.concatenate(boxes)), linewidth=0, **look), autolim=False
         )
-        spans = _to_spans(values == 1, fps)
-        panel.broken_barh(spans, (bottom, height), facecolor=colour, linewidth=0)
 
 
-def _to_spans(trace: np.ndarray, fps: float) -> list[tuple[float, float]]:
-    """Start and duration in seconds of the runs of true, in columns of equally many frames."""
+def _to_boxes(spans: np.ndarray, band: tuple[float, float], floor: float) -> np.ndarray:
+    """Corners (n, 4, 2) of the rectangles between the times of spans (n, 2)."""
+    corners = np.empty((len(spans), 4, 2))
+    corners[:, :, 0] = spans[:, [0, 1, 1, 0]]
+    corners[:, :, 1] = floor + np.array(band)[[0, 0, 1, 1]]
+    return corners
+
+
+def _to_spans(trace: np.ndarray, fps: float) -> np.ndarray:
+    """Start and stop (n, 2) in seconds of the runs of true, in columns of equally many frames."""
     frames = _frames_per_column(len(trace))
     starts = np.arange(0, len(trace), frames)
     runs = find_runs(np.logical_or.reduceat(trace, starts)) * frames
-    ends = np.minimum(runs[:, 1], len(trace))
-    return [(start / fps, (end - start) / fps) for start, end in zip(runs[:, 0], ends, strict=True)]
+    return np.minimum(runs, len(trace)) / fps
 
 
-def _draw_probability(panel: Axes, probability: np.ndarray, threshold: float, fps: float) -> None:
-    frames = _frames_per_column(len(probability))
-    starts = np.arange(0, len(probability), frames)
-    stops = np.minimum(starts + frames, len(probability))
-    mean = np.add.reduceat(probability.astype(np.float64), starts) / (stops - starts)
+def _draw_probabilities(
+    axes: Axes, probabilities: np.ndarray, thresholds: np.ndarray, floors: np.ndarray, fps: float
+) -> None:
+    frames = _frames_per_column(len(probabilities))
+    starts = np.arange(0, len(probabilities), frames)
+    stops = np.minimum(starts + frames, len(probabilities))
     seconds = (starts + stops) / 2 / fps
     if frames > 1:
-        low, high = (each.reduceat(probability, starts) for each in (np.minimum, np.maximum))
-        panel.fill_between(seconds, low, high, color=GREY, alpha=0.35, linewidth=0)
-    panel.plot(seconds, mean, color=BLACK, linewidth=0.9)
-    panel.axhline(threshold, color=GREEN, linewidth=1.2, linestyle="--")
+        low, high = (
+            each.reduceat(probabilities, starts, axis=0) + floors
+            for each in (np.minimum, np.maximum)
+        )
+        there_and_back = np.concatenate([low, high[::-1]])
+        outlines = _to_curves(np.concatenate([seconds, seconds[::-1]]), there_and_back)
+        shade = PolyCollection(list(outlines), color=GREY, alpha=0.35, linewidth=0)
+        axes.add_collection(shade, autolim=False)
+    sums = np.add.reduceat(probabilities.astype(np.float64), starts, axis=0)
+    curves = _to_curves(seconds, sums / (stops - starts)[:, None] + floors)
+    axes.add_collection(LineCollection(list(curves), color=BLACK, linewidth=0.9), autolim=False)
+    end = len(probabilities) / fps
+    axes.hlines(floors, 0, end, color=GREY, linewidth=0.6)
+    axes.hlines(floors + thresholds, 0, end, color=GREEN, linewidth=1.2, linestyle="--")
+
+
+def _to_curves(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(K, n, 2) points over time, of values (n, K)."""
+    times = np.broadcast_to(seconds[:, None], values.shape)
+    return np.stack([times, values], axis=-1).transpose(1, 0, 2)
 
 
 def _frames_per_column(num_frames: int) -> int:
     return max(1, math.ceil(num_frames / MAX_COLUMNS))
 
 
-def _name_panel(panel: Axes, behavior: str, has_labels: bool) -> None:
-    bands = {"model": PREDICTION_BAND, "label": LABEL_BAND}
-    if not has_labels:
-        del bands["label"]
-    middles = [(bottom + top) / 2 for bottom, top in bands.values()]
-    panel.set_ylim(-0.06, max(top for _, top in bands.values()) + 0.06)
-    panel.set_yticks([0.0, 1.0, *middles], ["0", "1", *bands], fontsize=8)
-    panel.set_ylabel(behavior, rotation=0, ha="right", va="center", fontsize=11, parse_math=False)
-    panel.spines[["top", "right"]].set_visible(False)
+def _name_rows(
+    axes: Axes,
+    behaviors: Sequence[str],
+    bands: Mapping[str, tuple[float, float]],
+    floors: np.ndarray,
+) -> None:
+    """What lies where: small beside the axis, and the behavior left of it."""
+    middles = {name: (bottom + top) / 2 for name, (bottom, top) in bands.items()}
+    marks = {"0": 0.0, "1": 1.0} | middles
+    axes.set_yticks(np.add.outer(floors, list(marks.values())).ravel(), minor=True)
+    axes.set_yticklabels([*marks] * len(floors), minor=True)
+    axes.set_yticks(floors + max(middles.values()) / 2)
+    axes.set_yticklabels(behaviors, fontsize=11, parse_math=False)
+    axes.tick_params(axis="y", which="minor", labelsize=8)
+    axes.tick_params(axis="y", which="major", length=0, pad=38)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _add_raster_legend(figure: Figure, labels: Ethogram | None) -> None:

@@ -54,6 +54,17 @@ def test_a_raster_without_labels_has_none(tmp_path: Path) -> None:
     assert count_pixels(tmp_path / "raster.png", plots.VERMILION) > 100
 
 
+def test_what_nobody_scored_is_hatched_and_not_colored(tmp_path: Path) -> None:
+    labels, prediction, probabilities, thresholds = make_case(60)
+    unknown = Ethogram(np.full_like(labels.values, -1), BEHAVIORS, 30.0)
+    shown = []
+    for each in (labels, unknown):
+        plots.plot_raster(each, prediction, probabilities, thresholds, tmp_path / "raster.png")
+        shown.append([count_pixels(tmp_path / "raster.png", c) for c in (plots.BLUE, plots.PALE)])
+    assert shown[1][0] < shown[0][0]  # the legend alone
+    assert shown[1][1] < shown[0][1]  # neither present nor absent
+
+
 def test_one_frame_of_two_hours_stays_visible_and_memory_flat(tmp_path: Path) -> None:
     values = np.zeros((216_000, 1), dtype=np.int8)
     values[123_456] = 1
@@ -80,8 +91,8 @@ def test_spans_cover_every_true_frame_in_few_pieces() -> None:
         spans = plots._to_spans(trace, 10.0)
         assert len(spans) <= plots.MAX_COLUMNS
         covered = np.zeros(len(trace), dtype=bool)
-        for start, duration in spans:
-            covered[round(start * 10) : round((start + duration) * 10)] = True
+        for start, stop in spans:
+            covered[round(start * 10) : round(stop * 10)] = True
         assert (trace <= covered).all()
         if len(trace) <= plots.MAX_COLUMNS:
             np.testing.assert_array_equal(trace, covered)
