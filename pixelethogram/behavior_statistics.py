@@ -88,25 +88,30 @@ def choose_groups(
     return {video: values[video] for video in videos}
 
 
-def write_tables(rows: Sequence[Row], source: Source, path: Path) -> list[Path]:
-    """Write PATH.csv (one number per row), PATH_groups.csv and PATH.xlsx with all of it.
-
-    Returns:
-        The three files.
-    """
+def name_tables(path: Path) -> list[Path]:
+    """PATH.csv, PATH_groups.csv and PATH.xlsx; PATH may end in .csv or .xlsx."""
     stem = path.with_suffix("") if path.suffix in (".csv", ".xlsx") else path
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    return [stem.with_name(f"{stem.name}{end}") for end in (".csv", "_groups.csv", ".xlsx")]
+
+
+def write_tables(rows: Sequence[Row], source: Source, files: Sequence[Path]) -> None:
+    """Write a table of one number per row, one of groups, and a workbook with all of it.
+
+    Args:
+        rows: Numbers.
+        source: Where they come from.
+        files: Three, from `name_tables`.
+    """
+    files[0].parent.mkdir(parents=True, exist_ok=True)
     groups = summarize_groups(rows)
     tables = {
         "numbers": (list(COLUMNS), [_plain(dataclasses.astuple(row)) for row in rows]),
         "groups": (list(groups[0]), [_plain(each.values()) for each in groups]),
         "one row per video": _spread(rows),
     }
-    files = [stem.with_name(f"{stem.name}{end}") for end in (".csv", "_groups.csv", ".xlsx")]
     for file, name in zip(files, ("numbers", "groups"), strict=False):
         write_bytes(file, _to_csv(*tables[name]))
     write_bytes(files[2], _to_workbook(tables, source))
-    return files
 
 
 def describe_source(source: Source) -> str:

@@ -12,6 +12,7 @@ from openpyxl import load_workbook
 
 from pixelethogram.behavior_statistics import (
     choose_groups,
+    name_tables,
     overview_rows,
     read_ethograms,
     share_unscored,
@@ -51,7 +52,9 @@ def test_predictions_are_read_with_their_frame_rate(results: Path) -> None:
 def test_the_files_say_the_same(results: Path, tmp_path: Path) -> None:
     source = read_ethograms(results)
     rows = build_rows(source.ethograms, {}, bin_seconds=1.0)
-    numbers, groups, workbook = write_tables(rows, source, tmp_path / "out" / "st")
+    files = numbers, groups, workbook = name_tables(tmp_path / "out" / "st.csv")
+    assert [file.name for file in files] == ["st.csv", "st_groups.csv", "st.xlsx"]
+    write_tables(rows, source, files)
     with numbers.open(encoding="utf-8", newline="") as file:
         read = list(csv.DictReader(file))
     assert len(read) == len(rows)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pixelethogram.commands.options import ProjectArgument
+from pixelethogram.commands.options import OverwriteOption, ProjectArgument, refuse_existing
 
 
 class Format(str, Enum):
@@ -22,11 +22,13 @@ def export(
     to: Annotated[Format, typer.Option("--to", help="mabe: submission of MABe 2021.")],
     sample: Annotated[Path, typer.Option(help="mabe: the sample submission, which is checked.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write predictions in the format of another program; nothing is written where it differs."""
     from pixelethogram.interop.mabe import export_submission
     from pixelethogram.progress import format_count
     from pixelethogram.project import Project
 
+    refuse_existing([out], overwrite)
     number = export_submission(Project(project), sample, out)
     typer.echo(f"{out}: {format_count(number, 'sequence')}, checked against {sample}")

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelethogram.commands.options import DeviceOption, PresetOption, ProjectArgument, SetOption
+from pixelethogram.commands.options import (
+    DeviceOption,
+    OverwriteOption,
+    PresetOption,
+    ProjectArgument,
+    SetOption,
+    refuse_existing,
+)
 from pixelethogram.commands.session import open_job
 from pixelethogram.errors import UsageError
 
@@ -34,7 +41,7 @@ def draw(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Measure frames per second of drawing instead.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace a video that is there already.")] = False,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     preset: PresetOption = None,
     set_: SetOption = None,
@@ -52,8 +59,8 @@ def draw(
         _show_rates(job.project.video(video).read_pose(), job.config.frames, job.device)
         return
     output = _check_output(output, heatmaps, device)
-    if not (heatmaps or overwrite):
-        _refuse_existing(output)
+    if not heatmaps:  # a file of heat-maps is known by what it holds
+        refuse_existing([output], overwrite)
     job = open_job(project, preset, set_, device)
     frames, pose = job.config.frames, job.project.video(video).read_pose()
     drawn = DrawnPose(pose, frames.pose, frames.height, frames.width)
@@ -99,17 +106,6 @@ def _check_output(output: Path | None, heatmaps: str | None, device: str) -> Pat
             do="leave --device away",
         )
     return output
-
-
-def _refuse_existing(output: Path) -> None:
-    """A video does not tell whether it was drawn here or recorded."""
-    if output.exists():
-        raise UsageError(
-            "this file exists already",
-            where=output,
-            why="it could be a recording",
-            do="choose another name, or add --overwrite",
-        )
 
 
 def _show_rates(pose: Pose, settings: FramesConfig, device: str) -> None:

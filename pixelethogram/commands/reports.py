@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pixelethogram.commands.options import DeviceOption, JsonOption, ProjectArgument, SetOption
+from pixelethogram.commands.options import (
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    ProjectArgument,
+    SetOption,
+    refuse_existing,
+)
 from pixelethogram.commands.session import open_job, print_json
 
 
@@ -28,12 +35,14 @@ def stats(
         Path | None, typer.Option(help="CSV: video,group,…; else videos.csv of the project.")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Column that divides the videos.")] = None,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
     """Count what the animals did: time, bouts, latency, pauses, transitions; CSV and xlsx."""
     from pixelethogram.behavior_statistics import (
         choose_groups,
         describe_source,
+        name_tables,
         overview_rows,
         read_ethograms,
         share_unscored,
@@ -42,10 +51,13 @@ def stats(
     from pixelethogram.ethogram.time_budget import build_rows
     from pixelethogram.terminal import build_console, build_table
 
+    files = name_tables(out or folder / "statistics")
+    if out:
+        refuse_existing(files, overwrite)
     source = read_ethograms(folder, labels=labels)
     found = choose_groups(folder, list(source.ethograms), groups, by)
     rows = build_rows(source.ethograms, found, bin_seconds)
-    files = write_tables(rows, source, out or folder / "statistics")
+    write_tables(rows, source, files)
     console = build_console(json=json)
     columns = ["group", "behavior", "videos", "share", "bouts/min", "mean bout s", "latency s"]
     console.print(build_table(f"{source.kind}, mean over videos", columns, overview_rows(rows)))
@@ -76,6 +88,7 @@ def learning_curve(
     target: Annotated[float, typer.Option(help="F1 that is wished for.", min=0.0, max=1.0)] = 0.8,
     set_: SetOption = None,
     device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
     """Say how much more to label: trains on 1, 2, 4, 8 … videos from cached features."""
@@ -88,6 +101,8 @@ def learning_curve(
     from pixelethogram.reporting.figures import draw_learning_curve
     from pixelethogram.terminal import build_console, build_table
 
+    if out:
+        refuse_existing([out, out.with_suffix(".csv")], overwrite)
     job = open_curve_job(open_job(project, None, None, device, json=json), set_ or [])
     curve = measure_learning(job, repeats=repeats)
     picture = out or job.project.learning_curve_path
@@ -108,10 +123,13 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="HTML file; else PROJECT/report.html")
     ] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Write one HTML file about the newest model: scores, pictures, alarms, hashes."""
     from pixelethogram.reporting.page import write_report
 
+    if out:
+        refuse_existing([out], overwrite)
     job = open_job(project, None, None, "cpu")
     path = out or project / "report.html"
     size = write_report(job, path)

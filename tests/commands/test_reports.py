@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from pixelethogram.cli import app
@@ -32,7 +33,7 @@ def test_stats_says_whether_labels_or_predictions_were_counted(
     model = CliRunner().invoke(app, words)
     said = "counted: the model's predictions of 3 videos, not labels; --labels counts your labels"
     assert said in model.output.replace("\n", " ")
-    people = CliRunner().invoke(app, [*words, "--labels", "--json"])
+    people = CliRunner().invoke(app, [*words, "--labels", "--json", "--overwrite"])
     assert "counted: your labels of 3 videos" in people.output
     assert json.loads(people.stdout.splitlines()[-1])["counted"] == "labels"
 
@@ -53,3 +54,27 @@ def test_stats_warns_of_ethograms_of_an_older_run(project_copy: Project, tmp_pat
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout.splitlines()[-1])["outdated"] == ["toy 2"]
     assert "ethograms of toy 2; run pixelethogram predict" in result.output
+
+
+@pytest.mark.parametrize("command", ["stats", "report", "learning-curve"])
+def test_a_file_that_somebody_names_is_not_replaced_unasked(
+    command: str, project_copy: Project, tmp_path: Path
+) -> None:
+    """It may be labels: here they lie where `stats` would write."""
+    labels = tmp_path / "mouse 1.labels.csv"
+    labels.write_text("frame,groom\n0,1\n", "utf-8")
+    words = [command, str(project_copy.folder), "-o", str(labels)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "exists already" in str(result.exception)
+    assert labels.read_text("utf-8") == "frame,groom\n0,1\n"
+    assert set(tmp_path.iterdir()) == {labels, project_copy.folder}
+
+
+def test_a_report_is_replaced_where_that_is_wanted(project_copy: Project, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("old", "utf-8")
+    words = ["report", str(project_copy.folder), "-o", str(page), "--overwrite"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
