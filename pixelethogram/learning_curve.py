@@ -29,7 +29,7 @@ from pixelethogram.lineage import start_stage
 from pixelethogram.progress import SilentProgress, format_count
 from pixelethogram.runs import Run, latest_run
 from pixelethogram.sequence.train import train_sequence
-from pixelethogram.sequence_data import build_sequence_data
+from pixelethogram.sequence_data import open_material
 from pixelethogram.splits import Segment
 from pixelethogram.stages import Job
 
@@ -201,9 +201,10 @@ def _train(
     config = job.config.model_copy(update={"seed": job.config.seed + seed})
     train = [each for each in splits["train"] if each.video in chosen]
     parts = {**splits, "train": train}
-    data = build_sequence_data(
+    material = open_material(
         project, features_run, config.sequence, labels, parts, SilentProgress()
     )
+    data = material.read_parts(parts)
     with tempfile.TemporaryDirectory() as folder:
         parents = sequence_run.record["parents"]
         run = start_stage(project, config, "sequence", Path(folder), parents=parents)

@@ -61,6 +61,11 @@ class LearningMaterial:
         project = self.project
         return SequenceData(train, val, project.behaviors, project.exclusive, self.raters)
 
+    def read_parts(self, splits: Mapping[str, Sequence[Segment]]) -> SequenceData:
+        """Data of the training of one model on train, chosen on val."""
+        train, val = (self.read(splits[part]) for part in LEARNED_PARTS)
+        return self.join(train, val)
+
 
 def open_material(
     project: Project,
@@ -87,20 +92,6 @@ def open_material(
             for name, values in labels.items()
         }
     return LearningMaterial(project, features_run, labels, raters)
-
-
-def build_sequence_data(
-    project: Project,
-    features_run: Run,
-    settings: SequenceConfig,
-    labels: Mapping[str, np.ndarray],
-    splits: Mapping[str, Sequence[Segment]],
-    progress: Progress,
-) -> SequenceData:
-    """Data of the training of one model from splits; arguments as of `open_material`."""
-    material = open_material(project, features_run, settings, labels, splits, progress)
-    train, val = (material.read(splits[part]) for part in LEARNED_PARTS)
-    return material.join(train, val)
 
 
 def _find_raters(

@@ -55,7 +55,7 @@ from pixelethogram.sequence.train import (
     train_ensemble,
     train_sequence,
 )
-from pixelethogram.sequence_data import build_sequence_data, open_material
+from pixelethogram.sequence_data import LearningMaterial, open_material
 from pixelethogram.spans import Span, flow_spans, read_labelled
 from pixelethogram.splits import Segment
 from pixelethogram.threshold_table import table_path, write_thresholds
@@ -179,8 +179,7 @@ def _train_sequence(job: Job, run: Run) -> Run:
     features_run = parent_of(job.project, run)
     videos, values, _ = read_labelled(job.project)
     labels = {video.name: each for video, each in zip(videos, values, strict=True)}
-    train = _train_ensemble if job.config.sequence.ensemble_folds > 1 else _train_single
-    model, left_out, about = train(job, run, labels)
+    model, left_out, about = _train_networks(job, run, labels)
     evaluation = evaluate(
         labels,
         {
@@ -212,42 +211,52 @@ def _train_sequence(job: Job, run: Run) -> Run:
     return run
 
 
-def _train_single(
+def _train_networks(
     job: Job, run: Run, labels: Mapping[str, np.ndarray]
+) -> tuple[NormalizedSequence | Ensemble, LeftOut, dict[str, Any]]:
+    """One network or one per fold, the folds they left out, and what results.yaml says."""
+    features_run, settings = parent_of(job.project, run), job.config.sequence
+    splits = job.project.splits
+    material = open_material(job.project, features_run, settings, labels, splits, job.progress)
+    if settings.ensemble_folds == 1:
+        return _train_single(job, run, material)
+    folds = _find_folds(job, run, labels)
+    chosen = [_choose_validation(job, labels, fold) for fold in folds]
+    return _train_ensemble(job, run, material, folds, chosen)
+
+
+def _train_single(
+    job: Job, run: Run, material: LearningMaterial
 ) -> tuple[NormalizedSequence, LeftOut, dict[str, Any]]:
     """Model trained on train and chosen on val, and what results.yaml says about it."""
-    data = build_sequence_data(
-        job.project,
-        parent_of(job.project, run),
-        job.config.sequence,
-        labels,
-        job.project.splits,
-        job.progress,
-    )
+    data = material.read_parts(job.project.splits)
     trained = train_sequence(run, data, job.config, device=job.device, progress=job.progress)
     return trained.model, [], {"fit": trained.result.to_dict(), "raters": list(data.raters)}
 
 
 def _train_ensemble(
-    job: Job, run: Run, labels: Mapping[str, np.ndarray]
+    job: Job,
+    run: Run,
+    material: LearningMaterial,
+    folds: Sequence[list[Segment]],
+    chosen: Sequence[list[Segment]],
 ) -> tuple[Ensemble, LeftOut, dict[str, Any]]:
-    """Models trained on train and val without a fold each, and what results.yaml says."""
-    folds = _find_folds(job, run, labels)
-    material = open_material(
-        job.project,
-        parent_of(job.project, run),
-        job.config.sequence,
-        labels,
-        job.project.splits,
-        job.progress,
-    )
+    """Models trained on train and val without a fold each, and what results.yaml says.
+
+    Args:
+        job: Whose settings.
+        run: Where checkpoints lie.
+        material: What is learned from.
+        folds: Of train and val; each is left out by one model.
+        chosen: What chooses the best step of that model, a list per fold.
+    """
     stretches = [material.read(fold) for fold in folds]
     data = [
         material.join(
             [each for other in stretches if other is not own for each in other],
-            material.read(_choose_validation(job, labels, fold)),
+            material.read(val),
         )
-        for fold, own in zip(folds, stretches, strict=True)
+        for own, val in zip(stretches, chosen, strict=True)
     ]
     trained = train_ensemble(run, data, job.config, device=job.device, progress=job.progress)
     about = {

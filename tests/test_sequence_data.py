@@ -11,7 +11,7 @@ from pixelethogram.config_layers import load_config
 from pixelethogram.progress import SilentProgress
 from pixelethogram.project import Project, note
 from pixelethogram.runs import Run, latest_run
-from pixelethogram.sequence_data import build_sequence_data, open_material
+from pixelethogram.sequence_data import open_material
 from pixelethogram.splits import Segment
 
 K = 4
@@ -48,9 +48,8 @@ class Listener(SilentProgress):
 def test_stretches_are_those_of_the_splits(
     project_copy: Project, features_run: Run, labels: dict[str, np.ndarray]
 ) -> None:
-    data = build_sequence_data(
-        project_copy, features_run, settings(), labels, SPLITS, SilentProgress()
-    )
+    opened = (project_copy, features_run, settings(), labels, SPLITS, SilentProgress())
+    data = open_material(*opened).read_parts(SPLITS)
     assert (data.raters, data.behaviors) == ((), project_copy.behaviors)
     assert [len(values) for _, values in data.train] == [20, 30, 55]
     assert [len(values) for _, values in data.val] == [60]
@@ -66,7 +65,8 @@ def test_labels_stand_in_the_columns_of_their_raters(
     for name, rater in (("toy 0", "ben"), ("toy 1", "anna"), ("toy 2", "ben")):
         note(project_copy.video(name), {"rater": rater})
     heads = settings("sequence.model.name=multitask_mstcn2")
-    data = build_sequence_data(project_copy, features_run, heads, labels, SPLITS, SilentProgress())
+    opened = (project_copy, features_run, heads, labels, SPLITS, SilentProgress())
+    data = open_material(*opened).read_parts(SPLITS)
     assert data.raters == ("anna", "ben")
     annas, bens = (np.s_[:, :K], np.s_[:, K:])
     for (_, values), own, other in zip(

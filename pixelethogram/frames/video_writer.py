@@ -27,11 +27,19 @@ def write_video(frames: Iterable[np.ndarray], path: Path, fps: float) -> None:
         path: Video file; it is renamed into place when complete.
         fps: Frames per second.
     """
+    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    try:
+        _encode(frames, unfinished, fps)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _encode(frames: Iterable[np.ndarray], path: Path, fps: float) -> None:
     frames = iter(frames)
     first = next(frames)
     encoder = _encoder()
-    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
-    with av.open(str(unfinished), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -40,7 +48,6 @@ def write_video(frames: Iterable[np.ndarray], path: Path, fps: float) -> None:
         for pixels in itertools.chain([first], frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
-    unfinished.replace(path)
 
 
 def _encoder() -> Literal["libx264", "mpeg4"]:

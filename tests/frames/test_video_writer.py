@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -45,3 +46,13 @@ def test_an_interrupted_video_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Expected numpy array"):
         video_writer.write_video(np.zeros((3, SIZE, SIZE)), tmp_path / "toy.mp4", 30.0)
     assert not (tmp_path / "toy.mp4").exists()
+
+
+def test_frames_that_end_in_an_error_leave_nothing_behind(tmp_path: Path) -> None:
+    def frames() -> Iterator[np.ndarray]:
+        yield np.zeros((SIZE, SIZE, 3), np.uint8)
+        raise RuntimeError("the pose is damaged")
+
+    with pytest.raises(RuntimeError, match="damaged"):
+        video_writer.write_video(frames(), tmp_path / "toy.mp4", 30.0)
+    assert not list(tmp_path.iterdir())
