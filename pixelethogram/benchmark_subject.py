@@ -148,7 +148,7 @@ def cut_batches(subject: Subject) -> list[Batch]:
 def run_batches(engine: Engine, batches: Sequence[Batch]) -> torch.Tensor:
     """Logits (T, O) of a whole video."""
     engine.forget()
-    return torch.cat([engine.start(batch).arrays["logits"] for batch in batches])
+    return torch.cat([engine.start(batch).wait()["logits"] for batch in batches])
 
 
 def count_features(features: FeaturesNetwork) -> int:

@@ -136,7 +136,8 @@ class TrainConfig(Settings):
     gradient_clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 turns clipping off."""
     workers: OptionalInt = Field(None, ge=0)
-    """Processes that read clips; none means 0 on a CPU and 4 beside a GPU."""
+    """Processes that read clips; none means 0 on a CPU, and beside a GPU all cores but one, at most
+    eight."""
     precision: Precision = "auto"
     """Number format of the network: auto takes bf16 where the device is built for it, else fp32."""
 

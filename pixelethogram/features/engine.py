@@ -31,7 +31,12 @@ from pixelethogram.training.layout import to_channels_last
 STREAM = 4  # chunks at a time of a stream of single images: its maps are small
 CACHED = 2  # images that a processor's cache holds as float32
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-NO_MEMORY = "can't allocate memory"  # how torch words it where there is no class for it
+NO_MEMORY = (  # how torch words it where there is no class for it
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 @runtime_checkable
@@ -45,15 +50,27 @@ class ScalingFlow(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """A batch that the device was given; it may still be computing."""
+    """A batch that the device was given; it may still be computing.
 
-    arrays: dict[str, Tensor]
-    """features (n, D) float16; logits (n, O) float32, and from networks of two streams those of
-    each, spatial_logits and flow_logits."""
+    Attributes:
+        on_host: What comes back from the device; `wait` before it is read.
+        sound: () bool on the host, no value went beyond what fp16 holds; None in formats that hold
+            all.
+        before: The flow that the batch goes on with, on the device.
+        done: Comes to pass on a GPU when everything is on the host; None: it is there already.
+    """
+
+    on_host: dict[str, Tensor]
     sound: Tensor | None
-    """() bool: no value went beyond what fp16 holds; None in formats that hold all."""
     before: Tensor | None
-    """The flow that the batch goes on with."""
+    done: torch.cuda.Event | None
+
+    def wait(self) -> dict[str, Tensor]:
+        """features (n, D) float16; logits (n, O) float32, and of two streams those of each,
+        spatial_logits and flow_logits."""
+        if self.done is not None:
+            self.done.synchronize()
+        return self.on_host
 
 
 class Engine:
@@ -108,24 +125,31 @@ class Engine:
         self._networks.forget()
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
-        """Arrays of the frames of a batch, as in `Started`."""
+        """Arrays of the frames of a batch, as of `Started.wait`."""
         started = self.start(batch)
         if not self.is_sound(started):
             self.retreat(started)
             started = self.start(batch)
-        return started.arrays
+        return started.wait()
 
     def start(self, batch: Batch) -> Started:
-        """Give a batch to the device without waiting for it; `is_sound` waits."""
+        """Give a batch to the device without waiting for it; `Started.wait` waits."""
         before = self._networks.bank
         features = self._compute(batch)
         with torch.inference_mode():
             sound = self._find_sound(features) if self.precision == "fp16" else None
             arrays = {"features": features.half(), **self._model.named_logits(features)}
-        return Started(arrays, sound, before)
+            on_host = {name: _download(each) for name, each in arrays.items()}
+            sound = None if sound is None else _download(sound)
+        done = None
+        if self.device == "cuda":
+            done = torch.cuda.Event()
+            done.record(torch.cuda.current_stream(self._device))
+        return Started(on_host, sound, before, done)
 
     def is_sound(self, started: Started) -> bool:
         """Whether the number format was enough for a batch."""
+        started.wait()
         return started.sound is None or bool(started.sound)
 
     def retreat(self, started: Started) -> None:
@@ -144,8 +168,12 @@ class Engine:
 
     @torch.inference_mode()
     def _compute(self, batch: Batch) -> Tensor:
-        """Features (n, D) float32."""
-        return self._networks.compute(_upload(batch.images, self._device), batch, self).float()
+        """Features (n, D) float32; those of fp32 are not rounded to TF32 on the way."""
+        exact: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self.device == "cuda" and self.precision == "fp32":
+            exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with exact:
+            return self._networks.compute(_upload(batch.images, self._device), batch, self).float()
 
     def in_chunks(
         self, work: Callable[[int, int], Tensor], number: int, *, stream: bool = False
@@ -166,12 +194,13 @@ class Engine:
             stop = min(start + self.chunk * (self._stream if stream else 1), number)
             try:
                 parts.append(work(start, stop))
-            except RuntimeError as error:
-                if stop - start == 1 or not is_shortage(error):
-                    raise
-                self._take_less(stream)
+                start = stop
                 continue
-            start = stop
+            except RuntimeError as error:
+                least = self.chunk == 1 and not (stream and self._stream > 1)
+                if least or not is_shortage(error):
+                    raise
+            self._take_less(stream)  # here, where the error no longer holds the maps
         return torch.cat(parts)
 
     def _take_less(self, stream: bool) -> None:
@@ -203,7 +232,7 @@ class _AnyNetwork:
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def work(start: int, stop: int) -> Tensor:
-            rows = torch.tensor(batch.starts[start:stop], device=images.device)
+            rows = _numbers(batch.starts[start:stop], images.device)
             places = rows[:, None] + torch.arange(self._length, device=images.device)
             context: Any = contextlib.nullcontext()
             if self._kind != torch.float32:
@@ -260,7 +289,7 @@ class _TwoStream:
 
     def _pose_motion(self, poses: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def find_motion(start: int, stop: int) -> Tensor:
-            places = torch.tensor(batch.starts[start:stop], device=poses.device)[:, None]
+            places = _numbers(batch.starts[start:stop], poses.device)[:, None]
             rows = poses[places + torch.arange(self._length, device=poses.device)]
             return self._network.features_of_flow(self._flow(rows)[0].to(self._kind))
 
@@ -282,7 +311,7 @@ class _TwoStream:
 
         known = [] if self.bank is None else [self.bank]
         new = [engine.in_chunks(find_flow, len(batch.clips))] if batch.clips else []
-        bank = torch.cat([*known, *new])[torch.tensor(batch.bank, device=frames.device)]
+        bank = torch.cat([*known, *new])[_numbers(batch.bank, frames.device)]
         pairs = bank.permute(0, 2, 3, 4, 1).flatten(0, 1)  # (M (L - 1), h, w, 2)
         flat = self._network.flow_as == "channels"
         cut_flow = build_cutter(pairs, self._length - 1, flat=flat)
@@ -306,9 +335,9 @@ def build_cutter(frames: Tensor, length: int, *, flat: bool) -> Callable[[Sequen
     """
     if not flat or length == 1:
         steps = torch.arange(length, device=frames.device)
-        return lambda starts: frames[
-            torch.tensor(starts, device=frames.device)[:, None] + steps
-        ].permute(0, 4, 1, 2, 3)
+        return lambda starts: frames[_numbers(starts, frames.device)[:, None] + steps].permute(
+            0, 4, 1, 2, 3
+        )
     height, width, channels = frames.shape[1:]
     lay_side_by_side = functools.cache(lambda: frames.permute(1, 2, 0, 3).contiguous())
 
@@ -342,9 +371,20 @@ def _upload(images: np.ndarray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def _download(tensor: Tensor) -> Tensor:
+    """A tensor on the host, or from a GPU on its way there, which nothing waits for."""
+    return tensor.to("cpu", non_blocking=tensor.device.type == "cuda")
+
+
+def _numbers(values: Sequence[int], device: torch.device) -> Tensor:
+    """Numbers on the device, which is not waited for."""
+    return torch.tensor(values, dtype=torch.int64).to(device, non_blocking=True)
+
+
 def is_shortage(error: BaseException) -> bool:
     """Whether an error says that memory does not suffice, of the device or of the machine."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or NO_MEMORY in str(error)
+    named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return named or any(words in str(error) for words in NO_MEMORY)
 
 
 def _free(device: torch.device) -> None:

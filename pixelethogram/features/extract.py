@@ -194,7 +194,7 @@ class _Desk:
             elif started is not None:
                 if not self._engine.is_sound(started):
                     started = self._start_again(started)
-                on_host = {name: each.cpu().numpy() for name, each in started.arrays.items()}
+                on_host = {name: each.numpy() for name, each in started.wait().items()}
                 yield from self._share_out(event, on_host)
             self._waiting.popleft()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+import cv2
 import numpy as np
 
 STRIDE = 10  # every tenth frame is looked at
@@ -25,8 +26,8 @@ class Statistics:
 
 def measure_colors(frames: np.ndarray) -> Statistics:
     """Statistics of frames (n, H, W, 3) uint8."""
-    values = frames.reshape(-1, 3).astype(np.float64) / 255
-    return _build(len(frames), values.mean(axis=0), values.var(axis=0))
+    mean, std = (each[:, 0] / 255 for each in cv2.meanStdDev(frames.reshape(-1, 1, 3)))
+    return _build(len(frames), mean, std**2)
 
 
 class ColorMeter:

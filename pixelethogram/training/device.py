@@ -14,6 +14,7 @@ from pixelethogram.config import Precision
 from pixelethogram.errors import ResourceError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MOST_WORKERS = 8
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -43,7 +44,7 @@ def choose_precision(wanted: Precision, device: str, learning: nn.Module | None 
     if device == "cpu" and learning is not None and _has_3d_convolutions(learning):
         return "fp32"
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if device == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
     return "fp32"
@@ -89,6 +90,12 @@ def choose_device(wanted: str = "auto") -> str:
     if wanted != "auto":
         return wanted
     return next((name for name, found in there.items() if found), "cpu")
+
+
+def count_workers(device: str) -> int:
+    """How many processes read clips while a device learns: on a CPU none but the one that learns,
+    beside a GPU all cores but one, at most eight."""
+    return 0 if device == "cpu" else max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
 
 
 def machine_memory(device: str) -> Memory | None:

@@ -3,7 +3,7 @@
 An epoch is the stretch between two validations. What a killed training needs to go on lies in the
 checkpoint folder: `last.ckpt` (everything) and `best.pt` (state dict of the best weights so far).
 Random numbers depend on the seed and the step only, so a resumed training repeats the one that was
-not killed.
+not killed; where worker processes read clips, changes that they draw themselves are others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pixelethogram.atomic import write_bytes
 from pixelethogram.config import TrainConfig
 from pixelethogram.errors import UsageError
 from pixelethogram.progress import Progress
-from pixelethogram.training.device import choose_precision
+from pixelethogram.training.device import choose_precision, count_workers
 
 COSINE_END = 0.01  # share of the learning rate that is left at the last step
 EMA_WARMUP_STEPS = 10  # the running mean forgets its start over about this many steps
@@ -110,8 +110,9 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     num_epochs, epoch_steps = plan_epochs(config)
-    workers = config.workers if config.workers is not None else (0 if device == "cpu" else 4)
+    workers = config.workers if config.workers is not None else count_workers(device)
     loading: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+    loading["pin_memory"] = device.startswith("cuda")
     sampler = EpochSampler(len(train), epoch_steps * config.batch_size, seed)  # type: ignore[arg-type]
     train_loader = DataLoader(train, config.batch_size, sampler=sampler, **loading)
     val_loader = DataLoader(val, val_batch_size or config.batch_size, **loading)
@@ -212,16 +213,23 @@ class EpochSampler(Sampler[int]):
 
 
 class _Ema(WeightAveraging):
-    """Running mean of all weights and BatchNorm statistics."""
+    """Running mean of all weights and BatchNorm statistics, where the network is.
 
-    def __init__(self, decay: float) -> None:
-        def average(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-            warm = (1 + int(updates)) / (EMA_WARMUP_STEPS + int(updates))
-            if not mean.is_floating_point():
-                return current
-            return torch.lerp(mean, current, 1 - min(decay, warm))
+    Args:
+        decay: Share of the mean that stays at every step, once warm.
+        device: Of the network while it learns; Lightning would make the mean before it is there.
+    """
 
-        super().__init__(avg_fn=average)
+    def __init__(self, decay: float, device: str) -> None:
+        def average(means: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+            done = int(updates)
+            warm = (1 + done) / (EMA_WARMUP_STEPS + done)
+            if means[0].is_floating_point():  # all of them: torch groups by type
+                torch._foreach_lerp_(means, current, 1 - min(decay, warm))
+            else:
+                torch._foreach_copy_(means, current)
+
+        super().__init__(device=device, multi_avg_fn=average)
 
     @property
     def network(self) -> nn.Module:
@@ -330,7 +338,7 @@ class _WholeCheckpoints(TorchCheckpointIO):
 def _build_trainer(
     config: TrainConfig, keeper: _Keeper, folder: Path, num_epochs: int, device: str, precision: str
 ) -> pl.Trainer:
-    ema = [_Ema(config.ema_decay)] if config.ema_decay else []
+    ema = [_Ema(config.ema_decay, device)] if config.ema_decay else []
     kind, _, number = device.partition(":")
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(kind, kind),

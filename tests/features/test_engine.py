@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import types
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,38 @@ def test_memory_that_does_not_suffice_for_one_frame_is_an_error(
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         engine.run(make_batch())
     assert engine.chunk == 1
+
+
+def test_a_last_frame_that_runs_short_of_memory_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was kept for reuse is let go of before."""
+    model, batch = build("fast"), make_batch(5)
+    engine = build_engine(model, "fp32", 2)
+    expected = engine.run(batch)["logits"]
+    flow = engine._networks._flow  # type: ignore[union-attr]
+    forward, failures = flow.forward, []
+
+    def fail_once(clips: torch.Tensor) -> Any:
+        if len(clips) == 1 and not failures:
+            failures.append("CUDNN_STATUS_ALLOC_FAILED")
+            raise RuntimeError(failures[0])
+        return forward(clips)
+
+    monkeypatch.setattr(flow, "forward", fail_once)
+    assert torch.allclose(engine.run(batch)["logits"], expected, atol=1e-5)
+    assert failures and engine.chunk == 1
+
+
+def test_a_batch_is_read_only_when_the_device_is_done_with_it() -> None:
+    waited = []
+    done = types.SimpleNamespace(synchronize=lambda: waited.append(True))
+    engine, batch = build_engine(build("fast"), "fp16"), make_batch()
+    started = dataclasses.replace(engine.start(batch), done=done)  # type: ignore[arg-type]
+    assert not waited
+    assert engine.is_sound(started) and waited == [True]
+    assert set(started.wait()) >= {"features", "logits"} and waited == [True, True]
+    assert all(each.device.type == "cpu" for each in started.wait().values())
 
 
 def test_other_errors_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:

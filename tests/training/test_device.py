@@ -14,6 +14,7 @@ from pixelethogram.training.device import (
     choose_device,
     choose_inference_precision,
     choose_precision,
+    count_workers,
     list_devices,
     machine_memory,
 )
@@ -66,7 +67,7 @@ def test_networks_with_3d_convolutions_learn_in_full_precision_on_a_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     deep = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3))
     assert choose_precision("auto", "cpu", deep) == "fp32"
     assert choose_precision("auto", "cpu", torch.nn.Conv2d(1, 1, 3)) == "bf16"
@@ -78,8 +79,17 @@ def test_networks_with_3d_convolutions_learn_in_full_precision_on_a_processor(
 def test_auto_takes_half_precision_on_a_gpu(
     supported: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert choose_precision("auto", "cuda") == chosen
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (4, 3), (64, 8)])
+def test_processes_that_read_clips_leave_a_core_to_the_one_that_learns(
+    cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert count_workers("cuda:1") == count_workers("mps") == workers
+    assert count_workers("cpu") == 0
 
 
 def test_apple_devices_stay_with_fp32() -> None:
