@@ -34,6 +34,7 @@ from pixelethogram.frames.resize import resize_frame
 from pixelethogram.frames.source import open_frames
 from pixelethogram.measuring import (
     best_seconds,
+    forget_peak,
     measure_matrix_product,
     median_ratio,
     peak_memory,
@@ -137,6 +138,7 @@ def measure_case(
         budget: Seconds per measured piece.
         rounds: Of what is measured in turn.
     """
+    forget_peak(device)
     with build_subject(
         case, num_frames=num_frames, batch_size=batch_size, device=device
     ) as subject:

@@ -146,9 +146,16 @@ def cut_batches(subject: Subject) -> list[Batch]:
 
 
 def run_batches(engine: Engine, batches: Sequence[Batch]) -> torch.Tensor:
-    """Logits (T, O) of a whole video."""
+    """Logits (T, O) of a whole video; the device has its next batch while one is waited for."""
     engine.forget()
-    return torch.cat([engine.start(batch).wait()["logits"] for batch in batches])
+    logits, waiting = [], None
+    for batch in batches:
+        started = engine.start(batch)
+        if waiting is not None:
+            logits.append(waiting.wait()["logits"])
+        waiting = started
+    assert waiting is not None
+    return torch.cat([*logits, waiting.wait()["logits"]])
 
 
 def count_features(features: FeaturesNetwork) -> int:

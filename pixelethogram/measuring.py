@@ -160,6 +160,12 @@ def watch_parts(parts: Mapping[str, nn.Module], device: str) -> Iterator[Counter
             handle.remove()
 
 
+def forget_peak(device: str) -> None:
+    """Begin anew with the most bytes of a GPU; those of a process cannot be forgotten."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: str) -> int | None:
     """Most bytes so far: of the GPU on CUDA, else of this process; None where nobody says."""
     if device.startswith("cuda"):

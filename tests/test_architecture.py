@@ -62,6 +62,7 @@ FLOORS = {
     "features.train": 4,
     "features.batches": 4,
     "features.pictures": 4,
+    "features.clip_cutter": 0,
     "features.engine": 4,
     "features.extract": 4,
     "features.extracted": 4,

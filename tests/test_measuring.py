@@ -11,6 +11,7 @@ from pixelethogram import measuring
 from pixelethogram.measuring import (
     Layer,
     best_seconds,
+    forget_peak,
     measure_matrix_product,
     median_ratio,
     peak_memory,
@@ -77,6 +78,14 @@ def test_the_time_of_each_part_is_added_up(monkeypatch: pytest.MonkeyPatch) -> N
         part(torch.zeros(1, 2))
         part(torch.zeros(1, 2))
     assert seconds == {"part": 3.0, "idle": 0}
+
+
+def test_the_most_memory_is_forgotten_on_gpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forgotten.append)
+    forget_peak("cuda:1")
+    forget_peak("cpu")
+    assert forgotten == ["cuda:1"]
 
 
 def test_the_machine_says_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,7 @@ def serve_yardstick(
     connection: Connection, case: Case, num_frames: int, size: dict[str, Any]
 ) -> None:
     """Run whenever asked, until nobody can ask any more."""
+    torch.backends.cudnn.allow_tf32 = False  # fp32 on GPUs, too
     with build_subject(case, num_frames=num_frames, **size) as subject:
         while True:
             try:

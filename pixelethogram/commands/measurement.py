@@ -11,6 +11,7 @@ import typer
 from pixelethogram.commands.options import DeviceOption
 
 PRESETS = ["fast", "medium", "slow"]
+FRAMES, FRAMES_ON_CUDA = 120, 2048  # enough batches that one is computed while another is cut
 
 
 def benchmark(
@@ -24,7 +25,10 @@ def benchmark(
     precision: Annotated[
         list[str] | None, typer.Option(help="auto, fp32, bf16 or fp16.", metavar="NAME")
     ] = None,
-    frames: Annotated[int, typer.Option(help="Frames of the video.")] = 120,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Frames of the video; else 120, on CUDA 2048."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Frames at a time; eight times as many on CUDA.")] = 16,
     seconds: Annotated[float, typer.Option(help="For each measured piece.")] = 2.0,
     quick: Annotated[bool, typer.Option("--quick", help="Preset fast only, briefly.")] = False,
@@ -47,7 +51,9 @@ def benchmark(
     console, place = build_console(), choose_device(device)
     chosen = presets or (["fast"] if quick else PRESETS)
     sizes = [read_size(each) for each in size or ["256x256"]]
-    num_frames, budget = (min(frames, 60), min(seconds, 0.5)) if quick else (frames, seconds)
+    usual = FRAMES_ON_CUDA if place.startswith("cuda") else FRAMES
+    num_frames = frames or (usual // 2 if quick else usual)
+    budget = min(seconds, 0.5) if quick else seconds
     if training:
         width, height = sizes[0]
         found = training_benchmark.run_presets(

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelethogram.features.batches import Batch
+from pixelethogram.features.clip_cutter import build_cutter, send_numbers
 from pixelethogram.features.folding import fold_batch_norms
 from pixelethogram.features.models import FeaturesNetwork
 from pixelethogram.features.models.two_stream import TwoStream
@@ -232,7 +232,7 @@ class _AnyNetwork:
 
     def compute(self, images: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def work(start: int, stop: int) -> Tensor:
-            rows = _numbers(batch.starts[start:stop], images.device)
+            rows = send_numbers(batch.starts[start:stop], images.device)
             places = rows[:, None] + torch.arange(self._length, device=images.device)
             context: Any = contextlib.nullcontext()
             if self._kind != torch.float32:
@@ -289,7 +289,7 @@ class _TwoStream:
 
     def _pose_motion(self, poses: Tensor, batch: Batch, engine: Engine) -> Tensor:
         def find_motion(start: int, stop: int) -> Tensor:
-            places = _numbers(batch.starts[start:stop], poses.device)[:, None]
+            places = send_numbers(batch.starts[start:stop], poses.device)[:, None]
             rows = poses[places + torch.arange(self._length, device=poses.device)]
             return self._network.features_of_flow(self._flow(rows)[0].to(self._kind))
 
@@ -311,7 +311,7 @@ class _TwoStream:
 
         known = [] if self.bank is None else [self.bank]
         new = [engine.in_chunks(find_flow, len(batch.clips))] if batch.clips else []
-        bank = torch.cat([*known, *new])[_numbers(batch.bank, frames.device)]
+        bank = torch.cat([*known, *new])[send_numbers(batch.bank, frames.device)]
         pairs = bank.permute(0, 2, 3, 4, 1).flatten(0, 1)  # (M (L - 1), h, w, 2)
         flat = self._network.flow_as == "channels"
         cut_flow = build_cutter(pairs, self._length - 1, flat=flat)
@@ -322,32 +322,6 @@ class _TwoStream:
         motion = engine.in_chunks(find_motion, len(batch.slices), stream=flat)
         self.bank = bank
         return motion
-
-
-def build_cutter(frames: Tensor, length: int, *, flat: bool) -> Callable[[Sequence[int]], Tensor]:
-    """A function that cuts clips (n, C, length, H, W), given the first frame of each.
-
-    Args:
-        frames: (T, H, W, C) in order.
-        length: Frames per clip.
-        flat: Lay the colors of all frames side by side at each pixel, as two-dimensional kernels
-            read a clip; else frame by frame, as three-dimensional ones read it.
-    """
-    if not flat or length == 1:
-        steps = torch.arange(length, device=frames.device)
-        return lambda starts: frames[_numbers(starts, frames.device)[:, None] + steps].permute(
-            0, 4, 1, 2, 3
-        )
-    height, width, channels = frames.shape[1:]
-    lay_side_by_side = functools.cache(lambda: frames.permute(1, 2, 0, 3).contiguous())
-
-    def cut(starts: Sequence[int]) -> Tensor:
-        clips = frames.new_empty(len(starts), height, width, length, channels)
-        for clip, start in zip(clips, starts, strict=True):
-            clip.copy_(lay_side_by_side()[:, :, start : start + length])
-        return clips.permute(0, 4, 3, 1, 2)
-
-    return cut
 
 
 def _scale(images: Tensor, mean: Tensor, std: Tensor, kind: torch.dtype) -> Tensor:
@@ -374,11 +348,6 @@ def _upload(images: np.ndarray, device: torch.device) -> Tensor:
 def _download(tensor: Tensor) -> Tensor:
     """A tensor on the host, or from a GPU on its way there, which nothing waits for."""
     return tensor.to("cpu", non_blocking=tensor.device.type == "cuda")
-
-
-def _numbers(values: Sequence[int], device: torch.device) -> Tensor:
-    """Numbers on the device, which is not waited for."""
-    return torch.tensor(values, dtype=torch.int64).to(device, non_blocking=True)
 
 
 def is_shortage(error: BaseException) -> bool:

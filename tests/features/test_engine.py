@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pixelethogram.features.batches import Batch, Part
-from pixelethogram.features.engine import Engine, build_cutter
+from pixelethogram.features.engine import Engine
 from pixelethogram.features.models import MODELS
 from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.flow.models import MODELS as FLOW_MODELS
@@ -108,27 +108,6 @@ def test_flow_networks_answer_alike_in_bf16(flow: str) -> None:
         expected = network(clips)[0]
         rough = network.bfloat16()(clips.bfloat16())[0].float()
     assert (rough - expected).abs().max() <= 0.03 * expected.abs().max()
-
-
-@pytest.mark.parametrize("flat", [False, True])
-def test_cutting_gives_clips_in_the_layout_that_kernels_read(flat: bool) -> None:
-    frames = torch.randn(9, 4, 6, 3)
-    clips = build_cutter(frames, 5, flat=flat)([0, 3, 2, 2])
-    for clip, start in zip(clips, [0, 3, 2, 2], strict=True):
-        assert torch.equal(clip, frames[start : start + 5].permute(3, 0, 1, 2))
-    if flat:
-        stacked = clips.transpose(1, 2).flatten(1, 2)
-        assert stacked.is_contiguous(memory_format=torch.channels_last)
-        assert stacked.data_ptr() == clips.data_ptr()
-    else:
-        assert clips.is_contiguous(memory_format=torch.channels_last_3d)
-
-
-def test_a_clip_of_one_frame_is_the_frame_as_two_dimensional_kernels_read_it() -> None:
-    frames = torch.randn(9, 4, 6, 3)
-    clips = build_cutter(frames, 1, flat=True)([4, 0])
-    assert torch.equal(clips[:, :, 0], frames[[4, 0]].permute(0, 3, 1, 2))
-    assert clips[:, :, 0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_chunks_do_not_matter() -> None:
