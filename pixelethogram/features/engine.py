@@ -1,9 +1,9 @@
 """Engine: batches of images in, features and logits out, as fast as the device allows.
 
-What makes it fast: every frame is sent once, as uint8, and scaled once; clips are cut on the
-device, straight into the layout that convolutions read; batch normalisation is folded away; weights
-and maps have half the bytes where the device computes that well. In fp32 nothing but rounding
-differs from `model.forward_features`.
+What makes it fast: every frame is sent once, as uint8; clips are cut on the device, straight into
+the layout that convolutions read; batch normalisation is folded away; weights and maps have half
+the bytes where the device computes that well. In fp32 nothing but rounding differs from
+`model.forward_features`.
 """
 
 from __future__ import annotations
