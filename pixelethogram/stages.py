@@ -222,7 +222,7 @@ def _train_networks(
         return _train_single(job, run, material)
     folds = _find_folds(job, run, labels)
     chosen = [_choose_validation(job, labels, fold) for fold in folds]
-    return _train_ensemble(job, run, material, folds, chosen)
+    return _train_ensemble(job, run, material, folds=folds, chosen=chosen)
 
 
 def _train_single(
@@ -238,6 +238,7 @@ def _train_ensemble(
     job: Job,
     run: Run,
     material: LearningMaterial,
+    *,
     folds: Sequence[list[Segment]],
     chosen: Sequence[list[Segment]],
 ) -> tuple[Ensemble, LeftOut, dict[str, Any]]:

@@ -31,7 +31,7 @@ from pixelethogram.frames.source import open_frames
 from pixelethogram.measuring import wait_for
 from pixelethogram.progress import SilentProgress
 from pixelethogram.toy import toy_frames, write_video
-from pixelethogram.training.device import choose_precision
+from pixelethogram.training.device import choose_precision, count_workers
 from pixelethogram.training.layout import to_channels_last
 
 COLUMNS = {
@@ -99,8 +99,8 @@ def build_loader(
     clips = ClipDataset([proxy], samples, config.flow.model.clip_length, [labels])
     chosen = clips if length is None else clips.with_length(length)
     workers = config.flow.train.workers
-    number = workers if workers is not None else (0 if device == "cpu" else 4)
-    return DataLoader(chosen, batch, num_workers=number)
+    number = workers if workers is not None else count_workers(device)
+    return DataLoader(chosen, batch, num_workers=number, pin_memory=device.startswith("cuda"))
 
 
 def build_steps(config: Config, device: str) -> Iterator[tuple[str, nn.Module, Any]]:

@@ -27,7 +27,7 @@ def benchmark(
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option(help="Frames of the video; else 120, on CUDA 2048."),
+        typer.Option(help="Frames of the video; else 120, on CUDA 2048.", min=1),
     ] = None,
     batch: Annotated[int, typer.Option(help="Frames at a time; eight times as many on CUDA.")] = 16,
     seconds: Annotated[float, typer.Option(help="For each measured piece.")] = 2.0,

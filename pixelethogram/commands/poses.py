@@ -54,6 +54,7 @@ def draw(
 
     if benchmark:
         unused = {"-o": output, "--heatmaps": heatmaps, "--start": start or None, "--stop": stop}
+        unused["--overwrite"] = overwrite or None
         _refuse_unused([name for name, given in unused.items() if given is not None])
         job = open_job(project, preset, set_, device)
         _show_rates(job.project.video(video).read_pose(), job.config.frames, job.device)

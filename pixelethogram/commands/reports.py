@@ -16,6 +16,9 @@ from pixelethogram.commands.options import (
     refuse_existing,
 )
 from pixelethogram.commands.session import open_job, print_json
+from pixelethogram.errors import UsageError
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def stats(
@@ -102,7 +105,12 @@ def learning_curve(
     from pixelethogram.terminal import build_console, build_table
 
     if out:
+        if out.suffix not in PICTURES:
+            raise UsageError(
+                "this is not the name of a picture", where=out, do=f"end it in {PICTURES[0]}"
+            )
         refuse_existing([out, out.with_suffix(".csv")], overwrite)
+        out.parent.mkdir(parents=True, exist_ok=True)
     job = open_curve_job(open_job(project, None, None, device, json=json), set_ or [])
     curve = measure_learning(job, repeats=repeats)
     picture = out or job.project.learning_curve_path

@@ -29,7 +29,7 @@ GREY, PALE = "#8C8C8C", "#F0F0F0"
 MAX_COLUMNS = 1500  # no more than the pixels across the raster, so that a short bout stays visible
 DPI = 150
 LABEL_BAND, PREDICTION_BAND = (1.62, 2.02), (1.12, 1.52)
-PNG_LEVEL = 2  # 6, the default, takes three times as long for files of nearly the same size
+PNG_LEVEL = 2  # 6, the default, takes twice as long for files of nearly the same size
 ROW_GAP = 0.25  # between a behavior and the next, where a probability of 1 has the height 1
 
 
@@ -71,23 +71,29 @@ def plot_raster(
     bands = {"model": PREDICTION_BAND} | ({} if labels is None else {"label": LABEL_BAND})
     pitch = max(top for _, top in bands.values()) + ROW_GAP
     floors = np.arange(shape[1])[::-1] * pitch
-    _draw_bands(axes, prediction, PREDICTION_BAND, floors, VERMILION)
+    fps = prediction.fps
+    _draw_bands(axes, prediction.values, fps, band=PREDICTION_BAND, floors=floors, colour=VERMILION)
     if labels is not None:
-        _draw_bands(axes, labels, LABEL_BAND, floors, BLUE)
-    _draw_probabilities(axes, probabilities, thresholds, floors, prediction.fps)
+        _draw_bands(axes, labels.values, fps, band=LABEL_BAND, floors=floors, colour=BLUE)
+    _draw_probabilities(axes, probabilities, thresholds, floors, fps)
     _name_rows(axes, prediction.behaviors, bands, floors)
     axes.set_xlabel("time (s)")
-    axes.set_xlim(0, shape[0] / prediction.fps)
+    axes.set_xlim(0, shape[0] / fps)
     axes.set_ylim(-ROW_GAP / 4, shape[1] * pitch - 3 * ROW_GAP / 4)
     _add_raster_legend(figure, labels)
     figure.savefig(path, pil_kwargs={"compress_level": PNG_LEVEL})
 
 
 def _draw_bands(
-    axes: Axes, ethogram: Ethogram, band: tuple[float, float], floors: np.ndarray, colour: str
+    axes: Axes,
+    values: np.ndarray,
+    fps: float,
+    *,
+    band: tuple[float, float],
+    floors: np.ndarray,
+    colour: str,
 ) -> None:
     """Coloured where present; hatched where not scored. One collection each, for speed."""
-    values, fps = ethogram.values, ethogram.fps
     whole = [np.array([[0.0, len(values) / fps]])] * len(floors)
     gaps, spans = (
         [_to_spans(trace, fps) for trace in chosen.T] for chosen in (values < 0, values == 1)

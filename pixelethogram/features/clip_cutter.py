@@ -20,13 +20,13 @@ def build_cutter(frames: Tensor, length: int, *, flat: bool) -> Callable[[Sequen
     """
     if not flat or length == 1:
         return lambda starts: _gather(frames, length, starts).permute(0, 4, 1, 2, 3)
-    lay = _cut_in_stretches if frames.device.type == "cpu" else _cut_at_once
-    return lay(frames, length)
+    build = _cutter_of_stretches if frames.device.type == "cpu" else _cutter_at_once
+    return build(frames, length)
 
 
 def send_numbers(values: Sequence[int], device: torch.device) -> Tensor:
-    """Whole numbers on the device, which is not waited for."""
-    return torch.tensor(values, dtype=torch.int64).to(device, non_blocking=True)
+    """Whole numbers on the device; a GPU is not waited for."""
+    return torch.tensor(values, dtype=torch.int64).to(device, non_blocking=device.type == "cuda")
 
 
 def _gather(frames: Tensor, length: int, starts: Sequence[int]) -> Tensor:
@@ -35,7 +35,7 @@ def _gather(frames: Tensor, length: int, starts: Sequence[int]) -> Tensor:
     return frames[send_numbers(starts, frames.device)[:, None] + steps]
 
 
-def _cut_at_once(frames: Tensor, length: int) -> Callable[[Sequence[int]], Tensor]:
+def _cutter_at_once(frames: Tensor, length: int) -> Callable[[Sequence[int]], Tensor]:
     """Side by side, for GPUs, which take longer to begin a copy than to make a small one."""
 
     def cut(starts: Sequence[int]) -> Tensor:
@@ -45,7 +45,7 @@ def _cut_at_once(frames: Tensor, length: int) -> Callable[[Sequence[int]], Tenso
     return cut
 
 
-def _cut_in_stretches(frames: Tensor, length: int) -> Callable[[Sequence[int]], Tensor]:
+def _cutter_of_stretches(frames: Tensor, length: int) -> Callable[[Sequence[int]], Tensor]:
     """Side by side, for processors: frames are laid so once, and clips are stretches of that."""
     height, width, channels = frames.shape[1:]
     lay_side_by_side = functools.cache(lambda: frames.permute(1, 2, 0, 3).contiguous())

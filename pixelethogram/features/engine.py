@@ -26,6 +26,7 @@ from pixelethogram.features.models.two_stream import TwoStream
 from pixelethogram.frames.augment import to_float
 from pixelethogram.pose.flow import PoseFlow, PoseLayout
 from pixelethogram.progress import Progress, format_count
+from pixelethogram.training.device import full_fp32
 from pixelethogram.training.layout import to_channels_last
 
 STREAM = 4  # chunks at a time of a stream of single images: its maps are small
@@ -66,8 +67,7 @@ class Started:
     done: torch.cuda.Event | None
 
     def wait(self) -> dict[str, Tensor]:
-        """features (n, D) float16; logits (n, O) float32, and of two streams those of each,
-        spatial_logits and flow_logits."""
+        """features (n, D) float16; logits (n, O) float32; maybe spatial_logits and flow_logits."""
         if self.done is not None:
             self.done.synchronize()
         return self.on_host
@@ -133,7 +133,7 @@ class Engine:
         return started.wait()
 
     def start(self, batch: Batch) -> Started:
-        """Give a batch to the device without waiting for it; `Started.wait` waits."""
+        """Give a batch to the device; a GPU is not waited for but by `Started.wait`."""
         before = self._networks.bank
         features = self._compute(batch)
         with torch.inference_mode():
@@ -169,10 +169,7 @@ class Engine:
     @torch.inference_mode()
     def _compute(self, batch: Batch) -> Tensor:
         """Features (n, D) float32; those of fp32 are not rounded to TF32 on the way."""
-        exact: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if self.device == "cuda" and self.precision == "fp32":
-            exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with exact:
+        with full_fp32(self.device):
             return self._networks.compute(_upload(batch.images, self._device), batch, self).float()
 
     def in_chunks(
@@ -193,14 +190,17 @@ class Engine:
         while start < number:
             stop = min(start + self.chunk * (self._stream if stream else 1), number)
             try:
-                parts.append(work(start, stop))
-                start = stop
-                continue
+                part = work(start, stop)
             except RuntimeError as error:
                 least = self.chunk == 1 and not (stream and self._stream > 1)
                 if least or not is_shortage(error):
                     raise
-            self._take_less(stream)  # here, where the error no longer holds the maps
+                part = None
+            if part is None:
+                self._take_less(stream)  # here, where the error no longer holds the maps
+            else:
+                parts.append(part)
+                start = stop
         return torch.cat(parts)
 
     def _take_less(self, stream: bool) -> None:

@@ -19,7 +19,7 @@ from pixelethogram.pose.views import Panel
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """What happens to a pose, in this order, about the middle of the recording.
+    """What happens to a pose, in this order, about the middle of the recording; noise comes last.
 
     Attributes:
         mirror: Left becomes right, on screen and in the names of keypoints.

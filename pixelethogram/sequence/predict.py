@@ -9,6 +9,7 @@ import torch
 
 from pixelethogram.sequence.windows import SequenceModel, predict_in_chunks
 from pixelethogram.training.classifier import to_probabilities
+from pixelethogram.training.device import full_fp32
 
 
 def predict_probabilities(
@@ -30,5 +31,7 @@ def predict_probabilities(
     Returns:
         (num_frames, K) float32 in [0, 1].
     """
-    logits = predict_in_chunks(model, read, num_frames)
+    device = next(model.parameters()).device
+    with full_fp32(device.type):
+        logits = predict_in_chunks(model, read, num_frames)
     return to_probabilities(torch.from_numpy(logits), exclusive).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -92,10 +93,21 @@ def choose_device(wanted: str = "auto") -> str:
     return next((name for name, found in there.items() if found), "cpu")
 
 
+def full_fp32(device: str) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, a GPU does not round fp32 to the 10 bits of TF32 within convolutions."""
+    if device == "cuda":
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return contextlib.nullcontext()
+
+
 def count_workers(device: str) -> int:
-    """How many processes read clips while a device learns: on a CPU none but the one that learns,
-    beside a GPU all cores but one, at most eight."""
-    return 0 if device == "cpu" else max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
+    """How many processes read clips while a device learns.
+
+    On a CPU none but the one that learns; beside a GPU one to eight, which leave it a core.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # a job may have fewer cores than the machine
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return 0 if device == "cpu" else max(1, min(MOST_WORKERS, cores - 1))
 
 
 def machine_memory(device: str) -> Memory | None:

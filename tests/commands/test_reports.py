@@ -56,19 +56,41 @@ def test_stats_warns_of_ethograms_of_an_older_run(project_copy: Project, tmp_pat
     assert "ethograms of toy 2; run pixelethogram predict" in result.output
 
 
-@pytest.mark.parametrize("command", ["stats", "report", "learning-curve"])
+@pytest.mark.parametrize(
+    ("words", "out", "there"),
+    [
+        ("stats", "st", "st.csv"),
+        ("stats", "st.xlsx", "st_groups.csv"),
+        ("stats", "st.csv", "st.xlsx"),
+        ("report", "page.html", "page.html"),
+        ("learning-curve", "curve.png", "curve.png"),
+        ("learning-curve", "curve.png", "curve.csv"),
+        ("export --to mabe --sample none.npy", "answers.npy", "answers.npy"),
+    ],
+)
 def test_a_file_that_somebody_names_is_not_replaced_unasked(
-    command: str, project_copy: Project, tmp_path: Path
+    words: str, out: str, there: str, project_copy: Project, tmp_path: Path
 ) -> None:
-    """It may be labels: here they lie where `stats` would write."""
-    labels = tmp_path / "mouse 1.labels.csv"
+    """It may be labels."""
+    labels = tmp_path / there
     labels.write_text("frame,groom\n0,1\n", "utf-8")
-    words = [command, str(project_copy.folder), "-o", str(labels)]
-    result = CliRunner().invoke(app, words)
+    command, *options = words.split()
+    line = [command, str(project_copy.folder), *options, "-o", str(tmp_path / out)]
+    result = CliRunner().invoke(app, line)
     assert result.exit_code == 1
     assert "exists already" in str(result.exception)
     assert labels.read_text("utf-8") == "frame,groom\n0,1\n"
     assert set(tmp_path.iterdir()) == {labels, project_copy.folder}
+
+
+@pytest.mark.parametrize("name", ["curve", "curve.csv", "curve.v2"])
+def test_a_learning_curve_that_is_no_picture_is_refused_before_training(
+    name: str, project_copy: Project, tmp_path: Path
+) -> None:
+    line = ["learning-curve", str(project_copy.folder), "-o", str(tmp_path / name)]
+    result = CliRunner().invoke(app, line)
+    assert result.exit_code == 1
+    assert "not the name of a picture" in str(result.exception)
 
 
 def test_a_report_is_replaced_where_that_is_wanted(project_copy: Project, tmp_path: Path) -> None:

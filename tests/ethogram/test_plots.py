@@ -54,15 +54,42 @@ def test_a_raster_without_labels_has_none(tmp_path: Path) -> None:
     assert count_pixels(tmp_path / "raster.png", plots.VERMILION) > 100
 
 
+def find_rows(path: Path, colour: str) -> np.ndarray:
+    """Rows of the picture in which at least a fifth of the pixels have a colour."""
+    rgb = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    image = cv2.imread(str(path))
+    assert image is not None
+    return np.flatnonzero((image[..., ::-1] == rgb).all(axis=-1).mean(axis=1) > 0.2)
+
+
+@pytest.mark.parametrize("behavior", range(3))
+def test_a_band_lies_beside_the_name_of_its_behavior(behavior: int, tmp_path: Path) -> None:
+    """Rows from the top are behaviors in order; in each the label lies above the prediction."""
+    values = np.zeros((60, 3), np.int8)
+    values[:, behavior] = 1
+    ethogram = Ethogram(values, BEHAVIORS, 30.0)
+    path = tmp_path / "raster.png"
+    plots.plot_raster(ethogram, ethogram, np.zeros((60, 3)), np.full(3, 0.5), path)
+    label, prediction = (find_rows(path, each) for each in (plots.BLUE, plots.VERMILION))
+    image = cv2.imread(str(path))
+    assert image is not None
+    assert label.max() < prediction.min()
+    top, bottom = 0.12, 0.82  # the legend lies above, the time axis below
+    share = prediction.mean() / image.shape[0]
+    assert int((share - top) / (bottom - top) * 3) == behavior
+
+
 def test_what_nobody_scored_is_hatched_and_not_colored(tmp_path: Path) -> None:
     labels, prediction, probabilities, thresholds = make_case(60)
-    unknown = Ethogram(np.full_like(labels.values, -1), BEHAVIORS, 30.0)
+    absent, unknown = (
+        Ethogram(np.full_like(labels.values, value), BEHAVIORS, 30.0) for value in (0, -1)
+    )
     shown = []
-    for each in (labels, unknown):
+    for each in (absent, unknown):
         plots.plot_raster(each, prediction, probabilities, thresholds, tmp_path / "raster.png")
-        shown.append([count_pixels(tmp_path / "raster.png", c) for c in (plots.BLUE, plots.PALE)])
-    assert shown[1][0] < shown[0][0]  # the legend alone
-    assert shown[1][1] < shown[0][1]  # neither present nor absent
+        shown.append([count_pixels(tmp_path / "raster.png", c) for c in (plots.PALE, plots.GREY)])
+    assert shown[1][0] < shown[0][0] / 1.5  # the band is not that of absence
+    assert shown[1][1] > shown[0][1] + 1000  # but hatched
 
 
 def test_one_frame_of_two_hours_stays_visible_and_memory_flat(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_three_dimensional_kernels_read_frame_by_frame() -> None:
     assert clips.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-@pytest.mark.parametrize("lay", [clip_cutter._cut_in_stretches, clip_cutter._cut_at_once])
+@pytest.mark.parametrize("lay", [clip_cutter._cutter_of_stretches, clip_cutter._cutter_at_once])
 def test_two_dimensional_kernels_read_all_frames_side_by_side(lay: Any) -> None:
     """Both ways, that of processors and that of GPUs."""
     frames = torch.randn(9, 4, 6, 3)
@@ -31,10 +31,13 @@ def test_two_dimensional_kernels_read_all_frames_side_by_side(lay: Any) -> None:
     assert stacked.data_ptr() == clips.data_ptr()
 
 
-def test_a_processor_copies_stretches() -> None:
-    frames = torch.randn(9, 4, 6, 3)
-    clips = build_cutter(frames, 5, flat=True)(STARTS)
-    assert torch.equal(clips, clip_cutter._cut_in_stretches(frames, 5)(STARTS))
+@pytest.mark.parametrize(
+    ("device", "name"), [("cpu", "_cutter_of_stretches"), ("meta", "_cutter_at_once")]
+)
+def test_the_device_decides_how(device: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_cutter, name, lambda *_: "chosen")
+    frames = torch.zeros(9, 4, 6, 3, device=device)
+    assert build_cutter(frames, 5, flat=True) == "chosen"
 
 
 def check(clips: torch.Tensor, frames: torch.Tensor) -> None:

@@ -110,11 +110,19 @@ def test_a_changed_clip_is_drawn_as_the_changed_recording_would_be(
 
 
 @pytest.mark.parametrize("view", ["arena", "dyad", "composite"])
-@pytest.mark.parametrize("change", [Change(order=(1, 0)), Change(angle=0.7, order=(1, 0))])
+@pytest.mark.parametrize("change", [Change(order=(1, 2, 0)), Change(angle=0.7, order=(1, 2, 0))])
 def test_exchanged_animals_are_drawn_as_if_they_came_in_that_order(
     view: Any, change: Change
 ) -> None:
+    """Three animals: the order is not its own inverse."""
     pose, random = make_pose(), np.random.default_rng(0)
+    third = pose.positions[:, :1] * [0.8, 1] + [8, 4]
+    pose = dataclasses.replace(
+        pose,
+        positions=np.concatenate([pose.positions, third], axis=1),
+        confidence=np.ones((FRAMES, 3, 4)),
+        individuals=("a", "b", "c"),
+    )
     changed = draw(apply_change(pose, change, random), view=view)
     taken = draw(pose, view=view).take(np.arange(10, 15), change, random)
     pictures = taken.read(range(5)).astype(int)

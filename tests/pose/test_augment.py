@@ -96,10 +96,16 @@ def test_drawn_changes_stay_within_their_bounds_and_repeat_with_the_seed() -> No
 
 
 def test_animals_in_another_order_keep_their_own_points() -> None:
-    pose = build_pose()
-    exchanged = change(pose, order=(1, 0))
-    np.testing.assert_allclose(exchanged.positions, pose.positions[:, ::-1], atol=1e-4)
-    np.testing.assert_array_equal(exchanged.confidence, pose.confidence[:, ::-1])
+    pair = build_pose()
+    pose = dataclasses.replace(
+        pair,
+        positions=np.concatenate([pair.positions, pair.positions[:, :1] + 5], axis=1),
+        confidence=np.concatenate([pair.confidence, pair.confidence[:, :1] / 2], axis=1),
+        individuals=("a", "b", "c"),
+    )
+    exchanged = change(pose, order=(1, 2, 0))
+    np.testing.assert_allclose(exchanged.positions, pose.positions[:, [1, 2, 0]], atol=1e-4)
+    np.testing.assert_array_equal(exchanged.confidence, pose.confidence[:, [1, 2, 0]])
     assert exchanged.individuals == pose.individuals
 
 

@@ -15,6 +15,7 @@ from pixelethogram.training.device import (
     choose_inference_precision,
     choose_precision,
     count_workers,
+    full_fp32,
     list_devices,
     machine_memory,
 )
@@ -87,9 +88,19 @@ def test_auto_takes_half_precision_on_a_gpu(
 def test_processes_that_read_clips_leave_a_core_to_the_one_that_learns(
     cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
     assert count_workers("cuda:1") == count_workers("mps") == workers
     assert count_workers("cpu") == 0
+
+
+def test_fp32_is_not_rounded_to_tf32_on_gpus() -> None:
+    usual = torch.backends.cudnn.allow_tf32
+    with full_fp32("cuda"):
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.enabled
+    with full_fp32("cpu"):
+        assert torch.backends.cudnn.allow_tf32 == usual
+    assert torch.backends.cudnn.allow_tf32 == usual
 
 
 def test_apple_devices_stay_with_fp32() -> None:
