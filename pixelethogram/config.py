@@ -136,8 +136,8 @@ class TrainConfig(Settings):
     gradient_clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 turns clipping off."""
     workers: OptionalInt = Field(None, ge=0)
-    """Processes that read clips, and as many more for those of val; none means 0 on a CPU, and one to
-    eight beside a GPU, by the cores. What they draw at random depends on how many they are."""
+    """Processes that read clips, and as many more for those of val; none means 0 on a CPU, and one
+    to eight beside a GPU, by the cores. What they draw at random depends on how many they are."""
     precision: Precision = "auto"
     """Number format of the network: auto takes bf16 where the device is built for it, else fp32."""
 
