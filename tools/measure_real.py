@@ -10,9 +10,9 @@ the train part of the first fold, and every fold uses it, so it has seen frames 
 test, without labels. Prints scores
 on the pooled test frames; no threshold, length or weight of features or sequence is chosen on them.
 
-`--exact` extracts the features once more in fp32 and says by how much the scores change. Folded
-networks and a shared flow stay; so do the sequence model and its thresholds, and streams choose
-theirs on val again.
+`--exact` extracts the features once more in fp32 and says by how much the scores change, and on how
+many frames of the test part labels stay the same. Folded networks and a shared flow stay; so do the
+sequence model and its thresholds, and streams choose theirs on val again.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def main() -> None:
     if exact:
         result["exact"] = print_scores("all folds, fp32", exact, behaviors)
         result["largest_change_by_precision"] = find_largest_change(result, result["exact"])
+        result["equal_labels"] = share_equal(folds, exact)
         print(
-            f"largest change of a macro F1 by 16 bits: {result['largest_change_by_precision']:.4f}"
+            f"largest change of a macro F1 by 16 bits: {result['largest_change_by_precision']:.4f}; "
+            f"of the sequence model's labels {result['equal_labels']:.2%} stay the same"
         )
     result["minutes"] = round((time.monotonic() - started) / 60, 1)
     print(f"{result['minutes']} minutes")
@@ -163,6 +165,15 @@ def print_scores(
 def find_largest_change(scores: dict[str, Any], others: dict[str, Any]) -> float:
     """Of any predictor's macro F1."""
     return max(abs(others[name]["macro_f1"] - scores[name]["macro_f1"]) for name in others)
+
+
+def share_equal(folds: list[dict[str, Evaluation]], others: list[dict[str, Evaluation]]) -> float:
+    """Share of the sequence model's labels, one per behavior and test frame, that are the same."""
+    stretches = [
+        np.concatenate([part for fold in each for part in fold["sequence"].parts["test"].present])
+        for each in (folds, others)
+    ]
+    return float((stretches[0] == stretches[1]).mean())
 
 
 if __name__ == "__main__":
