@@ -218,12 +218,12 @@ def assert_edited_thresholds_are_obeyed(
     header, *rows = written.splitlines()
     edited = [",".join([row.split(",")[0], "0.9999999", "", "", ""]) for row in rows]
     table.write_text("\n".join([header, *edited]))
-    type_in(export)
+    type_in(f"{export} --overwrite")
     names = {key[0] for key in read_submission(submission)}
     other = 3 if names == {""} else 1
     assert all(set(each.tolist()) == {other} for each in read_submission(submission).values())
     table.write_text(written)
-    type_in(export)
+    type_in(f"{export} --overwrite")
     assert submission.read_bytes() == before
 
 
