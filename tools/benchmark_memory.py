@@ -81,6 +81,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--lengths", action="store_true", help="measure time against length")
     parser.add_argument("--pieces", type=int, default=2, help="300 frames each; the shortest video")
+    parser.add_argument(
+        "--factors", type=int, nargs="+", default=[1, 2, 4, 8], help="lengths, times the shortest"
+    )
     parser.add_argument("--videos", type=int, default=200, help="short ones, against one long one")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
@@ -97,7 +100,7 @@ def measure_lengths(folder: Path, project: Path, arguments: argparse.Namespace) 
     write_video(np.asarray(frames)[:60], folder / "short.mp4", FPS)
     predict_seconds(models, [folder / "short.mp4"], folder / "warm")
     lengths, seconds = [], []
-    for factor in (1, 2, 4, 8):
+    for factor in arguments.factors:
         video = folder / f"length {factor}.mp4"
         repeat_video(folder / "piece.mp4", video, factor * arguments.pieces)
         lengths.append(300 * factor * arguments.pieces)
