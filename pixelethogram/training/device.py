@@ -95,7 +95,7 @@ def choose_device(wanted: str = "auto") -> str:
 
 def full_fp32(device: str) -> contextlib.AbstractContextManager[None]:
     """While it lasts, a GPU does not round fp32 to the 10 bits of TF32 within convolutions."""
-    if device == "cuda":
+    if device.startswith("cuda"):
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     return contextlib.nullcontext()
 

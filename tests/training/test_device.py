@@ -93,9 +93,10 @@ def test_processes_that_read_clips_leave_a_core_to_the_one_that_learns(
     assert count_workers("cpu") == 0
 
 
-def test_fp32_is_not_rounded_to_tf32_on_gpus() -> None:
+@pytest.mark.parametrize("gpu", ["cuda", "cuda:1"])
+def test_fp32_is_not_rounded_to_tf32_on_gpus(gpu: str) -> None:
     usual = torch.backends.cudnn.allow_tf32
-    with full_fp32("cuda"):
+    with full_fp32(gpu):
         assert not torch.backends.cudnn.allow_tf32
         assert torch.backends.cudnn.enabled
     with full_fp32("cpu"):
